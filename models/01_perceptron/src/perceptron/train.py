@@ -1,0 +1,2 @@
+def main():
+    import numpy; print('perceptron', numpy.__version__)

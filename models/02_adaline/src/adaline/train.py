@@ -1,0 +1,2 @@
+def main():
+    import numpy; print('adaline', numpy.__version__)
