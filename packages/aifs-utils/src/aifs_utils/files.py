@@ -7,7 +7,7 @@ signal or a full disk in the middle leaves the old file as it was.
 import errno
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, Literal, TextIO, overload
@@ -17,10 +17,19 @@ if TYPE_CHECKING:
 
 
 @overload
-def atomic_write(path: str | os.PathLike[str], mode: Literal["wb"] = "wb") -> "AbstractContextManager[BinaryIO]": ...
+def atomic_write(
+    path: str | os.PathLike[str],
+    mode: Literal["wb"] = "wb",
+    *,
+    before_replace: Callable[[Path], None] | None = None,
+) -> "AbstractContextManager[BinaryIO]": ...
 @overload
-def atomic_write(path: str | os.PathLike[str], mode: Literal["w"]) -> "AbstractContextManager[TextIO]": ...
-def atomic_write(path: str | os.PathLike[str], mode: str = "wb") -> Any:
+def atomic_write(
+    path: str | os.PathLike[str], mode: Literal["w"], *, before_replace: Callable[[Path], None] | None = None
+) -> "AbstractContextManager[TextIO]": ...
+def atomic_write(
+    path: str | os.PathLike[str], mode: str = "wb", *, before_replace: Callable[[Path], None] | None = None
+) -> Any:
     """Open a file that replaces `path` when the ``with`` block ends without an error.
 
     The permissions are those of any new file (the umask decides). If `path` is a symbolic link, what it points to is
@@ -32,6 +41,9 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "wb") -> Any:
         The file to write.
     mode : {"wb", "w"}
         Bytes, or text in UTF-8 with line ends as written.
+    before_replace : callable, optional
+        Gets the path of the written and flushed file before it takes the old one's place, and keeps it from doing so by
+        raising an error.
 
     Returns
     -------
@@ -50,7 +62,7 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "wb") -> Any:
     """
     if mode not in ("wb", "w"):
         raise ValueError(f"mode is 'wb' or 'w', got {mode!r}")
-    return _replacing(Path(os.path.realpath(path)), mode)
+    return _replacing(Path(os.path.realpath(path)), mode, before_replace)
 
 
 def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
@@ -74,7 +86,7 @@ def write_json(path: str | os.PathLike[str], value: object) -> None:
 
 
 @contextmanager
-def _replacing(path: Path, mode: str) -> Iterator[IO[Any]]:
+def _replacing(path: Path, mode: str, before_replace: Callable[[Path], None] | None) -> Iterator[IO[Any]]:
     temporary = path.with_name(f".{path.name}.{os.urandom(6).hex()}.tmp")
     # Not tempfile: its files are 0600, and the file would keep that.
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)

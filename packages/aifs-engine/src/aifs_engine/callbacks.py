@@ -1,0 +1,238 @@
+"""What happens beside the update: early stopping, the best weights, checkpoints, snapshots for figures."""
+
+import logging
+import math
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from aifs_utils.exceptions import ConfigError
+
+if TYPE_CHECKING:
+    from aifs_engine.trainer import Trainer
+
+logger = logging.getLogger(__name__)
+
+Mode = Literal["min", "max"]
+
+
+class Callback:
+    """Hooks of the training loop; override what you need. A callback's state travels in the checkpoints."""
+
+    def on_train_start(self, trainer: "Trainer") -> None:
+        """Before the first step, after a checkpoint was loaded."""
+
+    def on_step_end(self, trainer: "Trainer") -> None:
+        """After each update. Costs nothing unless it is overridden."""
+
+    def on_epoch_end(self, trainer: "Trainer", row: dict[str, Any]) -> None:
+        """After each epoch; `row` is the history's newest."""
+
+    def on_train_end(self, trainer: "Trainer") -> None:
+        """After the last epoch. Not called when the run is interrupted or fails."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that later calls depend on."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over a state that `state_dict` returned."""
+
+
+class _Monitor(Callback):
+    """Compares a metric of the history with its best value so far."""
+
+    def __init__(self, metric: str, mode: Mode | None, min_delta: float = 0.0) -> None:
+        if mode not in (None, "min", "max"):
+            raise ConfigError(f"mode must be 'min' or 'max', got {mode!r}")
+        self.metric = metric
+        self.mode: Mode = mode or ("min" if metric.endswith(("loss", "error", "perplexity")) else "max")
+        self.min_delta = min_delta
+        self.best_value: float | None = None
+        self.best_epoch = 0
+
+    def improved(self, row: Mapping[str, Any]) -> bool:
+        """Whether `row` is better than all before it by more than `min_delta`; NaN never is."""
+        if self.metric not in row:
+            raise ConfigError(f"there is no metric {self.metric!r} to watch; this run has: {', '.join(row)}")
+        value = row[self.metric]
+        sign = 1 if self.mode == "max" else -1
+        better = self.best_value is None or sign * (value - self.best_value) > self.min_delta
+        if math.isnan(value) or not better:
+            return False
+        self.best_value, self.best_epoch = value, row["epoch"]
+        return True
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"best_value": self.best_value, "best_epoch": self.best_epoch}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.best_value, self.best_epoch = state["best_value"], state["best_epoch"]
+
+
+class EarlyStopping(_Monitor):
+    """Stops when `metric` has not improved by more than `min_delta` for `patience` epochs in a row.
+
+    Parameters
+    ----------
+    metric
+        A column of the history.
+    mode
+        Whether less or more is better; told from the name if not given (losses and errors: "min", all else: "max").
+    """
+
+    def __init__(
+        self, metric: str = "val_loss", *, patience: int = 10, min_delta: float = 0.0, mode: Mode | None = None
+    ) -> None:
+        super().__init__(metric, mode, min_delta)
+        self.patience = patience
+
+    def on_epoch_end(self, trainer: "Trainer", row: dict[str, Any]) -> None:
+        """Stop the training if the patience is used up."""
+        if not self.improved(row) and row["epoch"] - self.best_epoch >= self.patience:
+            trainer.stop(f"{self.metric} has not improved for {self.patience} epochs")
+
+
+class BestSoFar(_Monitor):
+    """Keeps a copy of the learner's state from the epoch in which `metric` was best; the first of equals."""
+
+    def __init__(self, metric: str = "val_loss", *, mode: Mode | None = None) -> None:
+        super().__init__(metric, mode)
+        self.best_state: dict[str, Any] | None = None
+
+    def on_epoch_end(self, trainer: "Trainer", row: dict[str, Any]) -> None:
+        """Copy the learner's state if this epoch is the best."""
+        if self.improved(row):
+            self.best_state = _copy(trainer.learner.state_dict())
+
+    def state_dict(self) -> dict[str, Any]:
+        return super().state_dict() | {"best_state": self.best_state}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        super().load_state_dict(state)
+        self.best_state = state["best_state"]
+
+
+class Snapshots(Callback):
+    """Copies of the learner's state after chosen epochs (0: before the first), to show how it changed."""
+
+    def __init__(self, epochs: Sequence[int] = (0, 1, 2, 5, 10, 20, 50, 100)) -> None:
+        self.epochs = frozenset(epochs)
+        self.states: dict[int, dict[str, Any]] = {}
+
+    def on_train_start(self, trainer: "Trainer") -> None:
+        """Keep the state from before the first step."""
+        if trainer.step == 0:
+            self._keep(trainer, 0)
+
+    def on_epoch_end(self, trainer: "Trainer", row: dict[str, Any]) -> None:
+        """Keep the state of the epochs that were asked for."""
+        self._keep(trainer, row["epoch"])
+
+    def items(self) -> list[tuple[int, dict[str, Any]]]:
+        """(epoch, state) in order."""
+        return sorted(self.states.items(), key=lambda item: item[0])
+
+    def _keep(self, trainer: "Trainer", epoch: int) -> None:
+        if epoch in self.epochs:
+            self.states[epoch] = _copy(trainer.learner.state_dict())
+
+    def state_dict(self) -> dict[str, Any]:
+        return {str(epoch): state for epoch, state in self.states.items()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.states = {int(epoch): value for epoch, value in state.items()}
+
+
+class Checkpointing(Callback):
+    """Writes the run's state to `folder`, as often as that is cheap.
+
+    A checkpoint is due when the time since the last one is `1 / overhead` times what that one took to write: a small
+    run loses at most tenths of a second when it is killed, a large one spends at most that share of its time on the
+    disk. What is written depends on the position alone, so a continued run ends in the same bytes whenever its
+    checkpoints were made.
+
+    Parameters
+    ----------
+    folder
+        Receives ``last``, ``previous`` and ``best`` (if a `BestSoFar` is among the callbacks) ``.safetensors``.
+    header
+        What a reader of the file should know: model, experiment, config…
+    every_epochs
+        Also keep the state of each so-manieth epoch.
+    overhead
+        The largest share of the time that goes into writing, in (0, 1].
+    """
+
+    def __init__(
+        self,
+        folder: Path | str,
+        *,
+        header: Mapping[str, Any] | None = None,
+        every_epochs: int | None = None,
+        overhead: float = 0.05,
+    ) -> None:
+        from aifs_engine.checkpoint import CheckpointFolder
+
+        if not 0 < overhead <= 1:
+            raise ConfigError(f"overhead is a share of the time, above 0 and at most 1, got {overhead!r}")
+        self.files = CheckpointFolder(Path(folder))
+        self.header = dict(header or {})
+        self.every_epochs = every_epochs
+        self.overhead = overhead
+        self._due = 0.0
+        self._best_epoch = 0  # whose weights `best` holds
+
+    def on_train_start(self, trainer: "Trainer") -> None:
+        """Start the clock: the first checkpoint is due once an average write's worth of work would be lost."""
+        self._due = time.perf_counter() + 0.01 / self.overhead
+
+    def on_step_end(self, trainer: "Trainer") -> None:
+        """Save if a checkpoint is due and the epoch goes on."""
+        if time.perf_counter() >= self._due and not trainer.at_epoch_end:
+            self.save(trainer)
+
+    def on_epoch_end(self, trainer: "Trainer", row: dict[str, Any]) -> None:
+        """Save if a checkpoint is due, or the epoch is one to keep."""
+        if time.perf_counter() >= self._due:
+            self.save(trainer)
+        if self.every_epochs and row["epoch"] % self.every_epochs == 0:
+            from aifs_engine.checkpoint import save_checkpoint
+
+            self.files.folder.mkdir(parents=True, exist_ok=True)
+            save_checkpoint(self.files.of_epoch(row["epoch"]), trainer.state_dict(), self._header(trainer))
+
+    def on_train_end(self, trainer: "Trainer") -> None:
+        """Save the finished run."""
+        self.save(trainer)
+
+    def save(self, trainer: "Trainer") -> None:
+        """Write ``last`` now, and ``best`` if there are better weights than the file holds."""
+        started = time.perf_counter()
+        self.files.save_last(trainer.state_dict(), self._header(trainer))
+        for callback in trainer.callbacks:
+            if isinstance(callback, BestSoFar) and callback.best_epoch != self._best_epoch:
+                self._save_best(callback, trainer)
+        finished = time.perf_counter()
+        self._due = finished + (finished - started) / self.overhead
+        logger.debug("saved %s at step %d", self.files.last, trainer.step)
+
+    def _save_best(self, best: BestSoFar, trainer: "Trainer") -> None:
+        from aifs_engine.checkpoint import save_checkpoint
+
+        header = self._header(trainer) | {"epoch": best.best_epoch, "metrics": {best.metric: best.best_value}}
+        save_checkpoint(self.files.best, {"learner": best.best_state}, header)
+        self._best_epoch = best.best_epoch
+
+    def _header(self, trainer: "Trainer") -> dict[str, Any]:
+        return self.header | {"epoch": trainer.epoch, "step": trainer.step, "metrics": trainer.history.last}
+
+
+def _copy(state: Any) -> Any:
+    """A deep copy of a state's dicts, lists and arrays."""
+    if isinstance(state, dict):
+        return {key: _copy(value) for key, value in state.items()}
+    if isinstance(state, list | tuple):
+        return [_copy(value) for value in state]
+    return state.copy() if hasattr(state, "copy") else state

@@ -1,0 +1,221 @@
+"""The command lines of a model's ``train`` and ``evaluate``: options, help and exit codes.
+
+This module imports neither NumPy nor the model: ``--help`` and a mistyped option answer at once.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any, NoReturn
+
+from aifs_utils.exceptions import AIFromScratchError, ConfigError
+from aifs_utils.names import look_up
+
+from aifs_engine.experiment import Experiment
+
+EXIT_DONE, EXIT_ERROR, EXIT_USAGE, EXIT_DIVERGED = 0, 1, 2, 3
+
+Experiments = Mapping[str, Any]
+Build = Callable[[Any], Experiment]
+
+
+def train_command(
+    model: str, experiments: Experiments, build: Build, argv: Sequence[str] | None = None, *, framework: str = "numpy"
+) -> int:
+    """Run a model's ``train`` command.
+
+    Parameters
+    ----------
+    model
+        The model's name, which is also its distribution's.
+    experiments
+        Configs by name: frozen dataclasses with at least ``epochs``, ``batch_size``, ``learning_rate``, ``seed``,
+        ``claim`` and ``next_step``.
+    build
+        Makes an `Experiment` of a config.
+    argv
+        The command's arguments; those of the process if not given.
+    framework
+        "numpy" or "torch": what the model computes with, which decides the devices there are.
+
+    Returns
+    -------
+    int
+        The exit code: 0 done, 1 configuration, data, model or checkpoint error, 2 usage, 3 diverged, 130 and 143
+        interrupted and saved.
+    """
+    parser = train_parser(model, experiments)
+    arguments = _parse(parser, argv)
+    if isinstance(arguments, int):
+        return arguments
+    if arguments.list_experiments:
+        print(_listing(experiments))  # noqa: T201
+        return EXIT_DONE
+    if arguments.experiment is None:
+        return _parse_error(parser, "the following arguments are required: --experiment")
+    try:
+        config = resolve_config(experiments, arguments)
+    except AIFromScratchError as error:
+        return fail(str(error))
+    if arguments.print_config:
+        print(_config_text(config))  # noqa: T201
+        return EXIT_DONE
+    from aifs_engine.train_run import run_train
+
+    return run_train(model, config, build, arguments, framework)
+
+
+def evaluate_command(
+    model: str, experiments: Experiments, build: Build, argv: Sequence[str] | None = None, *, framework: str = "numpy"
+) -> int:
+    """Run a model's ``evaluate`` command; parameters and exit codes are those of `train_command`."""
+    arguments = _parse(evaluate_parser(model), argv)
+    if isinstance(arguments, int):
+        return arguments
+    try:
+        config = look_up(experiments, arguments.experiment, "experiment")
+    except AIFromScratchError as error:
+        return fail(str(error))
+    from aifs_engine.evaluate_run import run_evaluate
+
+    return run_evaluate(model, config, build, arguments, framework)
+
+
+def train_parser(model: str, experiments: Experiments) -> argparse.ArgumentParser:
+    """The options of ``train``; every model has the same ones."""
+    parser = _Parser(
+        prog="train",
+        description=f"Train {model} on one of its experiments.",
+        epilog=f"experiments: {', '.join(experiments)}",
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("--experiment", metavar="NAME", help="what to train (required); --list-experiments shows the choices")
+    add("--epochs", type=int, metavar="N", help="passes over the training data, instead of the experiment's")
+    add("--batch-size", type=int, metavar="N", help="samples handed over at once, instead of the experiment's")
+    add("--learning-rate", type=float, metavar="X", help="instead of the experiment's")
+    add(
+        "--load-checkpoint",
+        metavar="FILE",
+        help="begin a new run from a checkpoint: a file, or entity/project/name:v3 on wandb",
+    )
+    add("--no-save-checkpoint", action="store_true", help="keep no weights")
+    add("--no-wandb", action="store_true", help="local record only; wandb is not even imported")
+    add("--seed", type=int, metavar="N", help="of data, weights and order, instead of the experiment's")
+    add("--tags", nargs="+", default=[], metavar="TAG", help="words to find the run by")
+    add("--visualize", action="store_true", help="draw the figures when done")
+    _add_device(parser)
+    add(
+        "--resume",
+        action="store_true",
+        help="continue the newest run of this experiment where it was stopped or killed",
+    )
+    _add_output_dir(parser)
+    add("--list-experiments", action="store_true", help="show the experiments with their claims, and stop")
+    add(
+        "--print-config",
+        action="store_true",
+        help="show the experiment's settings with these options applied, and stop",
+    )
+    return parser
+
+
+def evaluate_parser(model: str) -> argparse.ArgumentParser:
+    """The options of ``evaluate``; every model has the same ones."""
+    parser = _Parser(
+        prog="evaluate",
+        description=f"Measure trained weights of {model} on an experiment's test data.",
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add(
+        "--checkpoint",
+        required=True,
+        metavar="FILE",
+        help="a checkpoint that train has written, or entity/project/name:v3",
+    )
+    add("--experiment", required=True, metavar="NAME", help="the experiment whose test data is used")
+    add("--visualize", action="store_true", help="draw the figures")
+    _add_device(parser)
+    _add_output_dir(parser)
+    return parser
+
+
+def resolve_config(experiments: Experiments, arguments: argparse.Namespace) -> Any:
+    """The experiment's config with the options that were given in place of its own values.
+
+    Raises
+    ------
+    ConfigError
+        If the experiment is unknown or a value is not possible.
+    """
+    config = look_up(experiments, arguments.experiment, "experiment")
+    given = {name: getattr(arguments, name) for name in ("epochs", "batch_size", "learning_rate", "seed")}
+    if given["seed"] is not None and not 0 <= given["seed"] < 2**32:
+        raise ConfigError(f"seed must be a whole number from 0 to {2**32 - 1}, got {given['seed']}")
+    if arguments.resume and arguments.load_checkpoint:
+        raise ConfigError("--resume continues a run, --load-checkpoint begins a new one: give one of them")
+    if arguments.resume and arguments.no_save_checkpoint:
+        raise ConfigError("--resume goes on saving where the run stopped: it cannot be used with --no-save-checkpoint")
+    return replace(config, **{name: value for name, value in given.items() if value is not None})
+
+
+def fail(message: str, exit_code: int = EXIT_ERROR) -> int:
+    """Print one line on stderr; return the exit code."""
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)  # noqa: T201
+    return exit_code
+
+
+class _UsageError(Exception):
+    pass
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line; argparse would print the whole usage before it."""
+
+    def error(self, message: str) -> NoReturn:
+        raise _UsageError(message)
+
+
+def _parse(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> argparse.Namespace | int:
+    try:
+        return parser.parse_args(argv)
+    except _UsageError as error:
+        return _parse_error(parser, str(error))
+
+
+def _parse_error(parser: argparse.ArgumentParser, message: str) -> int:
+    return fail(f"{message} (see {parser.prog} --help)", EXIT_USAGE)
+
+
+def _add_device(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--device", choices=("auto", "cpu", "cuda", "mps"), default="auto", help="what to compute on (default: auto)"
+    )
+
+
+def _add_output_dir(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--output-dir",
+        type=Path,
+        metavar="DIR",
+        help="where logs, models and figures go (default: the model's outputs/)",
+    )
+
+
+def _listing(experiments: Experiments) -> str:
+    width = max(map(len, experiments))
+    lines = []
+    for name, config in experiments.items():
+        claim = config.claim
+        lines.append(
+            f"{name:<{width}}  " + (f"{claim.kind:<8}  {claim.bound}: {claim.reason}" if claim else "no claim")
+        )
+    return "\n".join(lines)
+
+
+def _config_text(config: Any) -> str:
+    width = max(len(field.name) for field in fields(config))
+    return "\n".join(f"{field.name:<{width}} = {getattr(config, field.name)!r}" for field in fields(config))

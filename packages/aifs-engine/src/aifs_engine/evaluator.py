@@ -1,0 +1,88 @@
+"""Measuring a learner on data that it does not learn from."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from aifs_engine.learner import Learner, as_loader, batch_size
+
+
+class RunningMeans:
+    """Means over samples, accumulated batch by batch, whatever the batches' sizes.
+
+    Values are only multiplied and added, so they may live on a device: they are read when `means` is called.
+    """
+
+    def __init__(self, state: dict[str, Any] | None = None) -> None:
+        self.n_samples: int = state["n_samples"] if state else 0
+        self.sums: dict[str, Any] = dict(state["sums"]) if state else {}
+
+    def add(self, metrics: Any, n_samples: int) -> None:
+        """Count a batch's means with the weight of its samples."""
+        self.n_samples += n_samples
+        sums = self.sums
+        for name, value in metrics.items():
+            sums[name] = sums.get(name, 0.0) + value * n_samples
+
+    def means(self, prefix: str = "") -> dict[str, float]:
+        """The means so far, as Python floats."""
+        return {f"{prefix}{name}": float(total) / self.n_samples for name, total in self.sums.items()}
+
+    def state_dict(self) -> dict[str, Any]:
+        """The sums so far, for a checkpoint in the middle of an epoch."""
+        return {"n_samples": self.n_samples, "sums": {name: float(total) for name, total in self.sums.items()}}
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Targets, predicted labels (n,) and scores ((n,) or (n, n_classes); None if the learner has none) of a data
+    set.
+    """
+
+    targets: Any
+    labels: Any
+    scores: Any = None
+
+
+class Evaluator:
+    """Measures a learner: means of its ``eval_step`` over all samples, and its predictions.
+
+    Examples
+    --------
+    >>> class Constant:
+    ...     def eval_step(self, batch):
+    ...         X, y = batch
+    ...         return {"loss": sum(abs(t) for t in y) / len(y)}
+    >>> Evaluator(Constant()).evaluate([([0, 0], [1.0, 1.0]), ([0], [4.0])])
+    {'loss': 2.0}
+    """
+
+    def __init__(self, learner: Learner) -> None:
+        self.learner = learner
+
+    def evaluate(self, loader: Any, prefix: str = "") -> dict[str, float]:
+        """Means of the learner's metrics over all samples of `loader`, each name with `prefix` before it."""
+        means = RunningMeans()
+        eval_step = self.learner.eval_step
+        for batch in as_loader(loader).batches(0):
+            means.add(eval_step(batch), batch_size(batch))
+        return means.means(prefix)
+
+    def predict(self, loader: Any) -> Predictions:
+        """Targets, labels and scores of all samples of `loader`, in its order.
+
+        Raises
+        ------
+        AttributeError
+            If the learner has no ``predict``.
+        """
+        import numpy as np
+
+        learner: Any = self.learner
+        score = getattr(learner, "decision_function", None)
+        parts = [
+            (y, learner.predict(X), score(X) if score is not None else None) for X, y in as_loader(loader).batches(0)
+        ]
+        targets, labels, scores = zip(*parts, strict=True)
+        return Predictions(
+            np.concatenate(targets), np.concatenate(labels), None if score is None else np.concatenate(scores)
+        )

@@ -1,0 +1,209 @@
+"""What every run of a command has: options, a folder of its own, a record of how it went, and one way to fail.
+
+Whatever goes wrong becomes one clear line on stderr with the right exit code, and the traceback goes to the log.
+"""
+
+import json
+import logging
+import shlex
+import sys
+import time
+from argparse import Namespace
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from aifs_utils.device import setup_device
+from aifs_utils.exceptions import AIFromScratchError, CheckpointError
+from aifs_utils.files import write_json
+from aifs_utils.logs import close_logging, setup_logging
+from aifs_utils.paths import RunPaths
+from aifs_utils.seeds import set_random_seed
+
+from aifs_engine.callbacks import BestSoFar, Callback, Snapshots
+from aifs_engine.checkpoint import Checkpoint, find_checkpoints, load_checkpoint
+from aifs_engine.cli import EXIT_DIVERGED, EXIT_ERROR, Build, fail
+from aifs_engine.evaluator import Evaluator
+from aifs_engine.experiment import Experiment, RunResult
+from aifs_engine.history import History
+from aifs_engine.interrupts import Interrupted, raised_interrupts
+from aifs_engine.learner import NonFiniteError
+from aifs_engine.summary import shown
+from aifs_engine.tracking import installed_versions, source_commit, without_nan
+from aifs_engine.trainer import Trainer
+
+logger = logging.getLogger(__name__)
+
+
+def prepare(config: Any, build: Build, framework: str = "numpy") -> Experiment:
+    """Seed everything and build the experiment."""
+    set_random_seed(config.seed, torch=True if framework == "torch" else None)
+    return build(config)
+
+
+def make_trainer(experiment: Experiment, epochs: int, callbacks: Sequence[Callback] = ()) -> tuple[Trainer, BestSoFar]:
+    """The trainer of an experiment, and the callback among its own that keeps the best weights."""
+    monitor = experiment.monitor
+    if experiment.val_loader is None and monitor.startswith("val_"):
+        monitor = "train_" + monitor.removeprefix("val_")
+    best = BestSoFar(monitor)
+    return Trainer(experiment.learner, epochs=epochs, callbacks=[best, *experiment.callbacks, *callbacks]), best
+
+
+def measure(experiment: Experiment, best: BestSoFar) -> dict[str, float]:
+    """Put the best weights into the learner and return its test metrics (empty without test data)."""
+    if best.best_state is not None:
+        experiment.learner.load_state_dict(best.best_state)
+    if experiment.test_loader is None:
+        return {}
+    return Evaluator(experiment.learner).evaluate(experiment.test_loader, prefix="test_")
+
+
+@dataclass
+class Run:
+    """What training and evaluating share: options, a run's folder, and the record of how it went."""
+
+    model: str
+    config: Any
+    build: Build
+    arguments: Namespace
+    framework: str
+    paths: RunPaths | None = None
+    manifest: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def experiment_name(self) -> str:
+        name: str = self.arguments.experiment
+        return name
+
+    @property
+    def project(self) -> Path | None:
+        """The model's folder if it runs from a checkout, None if it is installed elsewhere."""
+        folder = Path(sys.modules[self.build.__module__].__file__ or "").resolve().parents[2]
+        return folder if (folder / "pyproject.toml").exists() else None
+
+    @property
+    def output_dir(self) -> Path:
+        given: Path | None = self.arguments.output_dir
+        return given if given is not None else (self.project or Path.cwd()) / "outputs"
+
+    def command(self, name: str, *options: str) -> str:
+        """A command line to copy."""
+        prefix = ["uv", "run", "--package", self.model] if self.project else []
+        return shlex.join([*prefix, name, *options])
+
+    def output_options(self) -> list[str]:
+        return ["--output-dir", str(self.arguments.output_dir)] if self.arguments.output_dir is not None else []
+
+    def open_record(self, run: RunPaths, command: str) -> None:
+        """Start the log and the manifest."""
+        self.paths = run
+        setup_logging(run.log_file)
+        device = setup_device(self.arguments.device, framework=self.framework)
+        self.manifest |= {
+            "command": command,
+            "run": run.run_id,
+            "model": self.model,
+            "experiment": self.experiment_name,
+            "status": "running",
+            "started": _now(),
+            "seed": self.config.seed,
+            "config": config_dict(self.config),
+            "device": device,
+            "commit": source_commit(self.project) if self.project else None,
+            "versions": installed_versions(),
+        }
+        logger.info("%s on %s: run %s, device %s, config %s", command, self.model, run.run_id, device, self.config)
+
+    def close_record(self, status: str, **extra: Any) -> None:
+        """Write how the run ended; called once, whatever happened."""
+        if self.paths is not None:
+            self.manifest |= {"status": status, "finished": _now(), **extra}
+            write_json(self.paths.manifest_file, without_nan(self.manifest))
+
+    def read_checkpoint(self, reference: str) -> Checkpoint:
+        """Load the checkpoint that the user names: a file, or a wandb artifact."""
+        from aifs_engine.wandb_mirror import ARTIFACT, download_checkpoint
+
+        path = Path(reference)
+        try:
+            if not path.exists() and ARTIFACT.fullmatch(reference):
+                path = download_checkpoint(reference, self.output_dir / "models" / reference.replace("/", "-"))
+            checkpoint = load_checkpoint(path)
+        except CheckpointError as error:
+            raise CheckpointError(f"{error}; {self._candidates()}") from error
+        if checkpoint.header.get("model") != self.model:
+            made_by = checkpoint.header.get("model") or "no model of this workspace"
+            raise CheckpointError(f"{path} is a checkpoint of {made_by}, not of {self.model}; {self._candidates()}")
+        return checkpoint
+
+    def _candidates(self, most: int = 5) -> str:
+        found = [shown(path) for path in find_checkpoints(self.output_dir / "models")[:most]]
+        return (
+            f"checkpoints there are: {', '.join(found)}" if found else f"there is none under {shown(self.output_dir)}"
+        )
+
+    def draw(
+        self, experiment: Experiment, history: History, test_metrics: dict[str, float], run: RunPaths
+    ) -> list[Path]:
+        """Draw the figures, if they were asked for, and return their files."""
+        if not self.arguments.visualize or experiment.draw is None:
+            return []
+        snapshots = [
+            item for callback in experiment.callbacks if isinstance(callback, Snapshots) for item in callback.items()
+        ]
+        result = RunResult(
+            model=self.model,
+            experiment=self.experiment_name,
+            config=self.config,
+            learner=experiment.learner,
+            history=history,
+            test_metrics=test_metrics,
+            data=experiment.data,
+            snapshots=snapshots,
+            figures_dir=run.figures,
+            seed=self.config.seed,
+        )
+        return list(experiment.draw(result))
+
+
+def guarded(action: Callable[[], int], run: Run) -> int:
+    """Run `action`; turn whatever goes wrong into one line on stderr and an exit code, the traceback into the log."""
+    try:
+        with raised_interrupts():
+            return action()
+    except Interrupted as interrupt:
+        run.close_record("interrupted")
+        return interrupt.exit_code
+    except NonFiniteError as error:
+        return _failed(run, "diverged", str(error), EXIT_DIVERGED)
+    except AIFromScratchError as error:
+        return _failed(run, "failed", str(error), EXIT_ERROR)
+    except OSError as error:
+        where = f" ({error.filename})" if error.filename else ""
+        return _failed(run, "failed", f"{error.strerror or error}{where}", EXIT_ERROR)
+    except Exception as error:  # noqa: BLE001  # the one place where a run ends, whatever happened
+        where = f"; the traceback is in {shown(run.paths.log_file)}" if run.paths else ""
+        return _failed(run, "failed", f"unexpected {type(error).__name__}: {error}{where}", EXIT_ERROR)
+    finally:
+        close_logging()
+
+
+def _failed(run: Run, status: str, message: str, exit_code: int) -> int:
+    logger.info("the run failed", exc_info=True)
+    try:
+        run.close_record(status, error=message)
+    except OSError as error:  # the disk may be what failed
+        logger.info("the manifest could not be written: %s", error)
+    return fail(message, exit_code)
+
+
+def config_dict(config: Any) -> dict[str, Any]:
+    """A config as it looks after a trip through JSON."""
+    plain: dict[str, Any] = json.loads(json.dumps(asdict(config)))
+    return plain
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S%z")

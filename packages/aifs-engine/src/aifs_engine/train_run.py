@@ -1,0 +1,206 @@
+"""The ``train`` command, from parsed options to the closing summary."""
+
+import logging
+import os
+import shlex
+import sys
+import time
+from argparse import Namespace
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from aifs_utils.exceptions import TrainingError
+from aifs_utils.paths import RunPaths, find_runs, new_run
+
+from aifs_engine.callbacks import BestSoFar, Checkpointing
+from aifs_engine.checkpoint import Checkpoint, CheckpointFolder, check_shapes
+from aifs_engine.cli import EXIT_DONE, Build
+from aifs_engine.experiment import Experiment
+from aifs_engine.history import History
+from aifs_engine.interrupts import Interrupted
+from aifs_engine.progress import ProgressBar, format_row, progress
+from aifs_engine.run import Run, config_dict, guarded, make_trainer, measure, prepare
+from aifs_engine.summary import describe_data, describe_verdict, judge, shown, table
+from aifs_engine.tracking import LocalTracker, Tracker, Tracking
+from aifs_engine.trainer import Trainer
+
+logger = logging.getLogger(__name__)
+
+
+def run_train(model: str, config: Any, build: Build, arguments: Namespace, framework: str) -> int:
+    """Train, measure, judge and report; return the exit code (see `aifs_engine.cli.train_command`)."""
+    run = _TrainRun(model, config, build, arguments, framework)
+    return guarded(run.execute, run)
+
+
+class _TrainRun(Run):
+    """``train``."""
+
+    def execute(self) -> int:
+        run, checkpoint = self._locate()
+        with _locked(run):
+            return self._train(run, checkpoint)
+
+    def _locate(self) -> tuple[RunPaths, Checkpoint | None]:
+        """The run to continue with its checkpoint, or a new one and what it begins from."""
+        stem = f"{self.model}-{self.experiment_name}-seed{self.config.seed}"
+        if self.arguments.resume:
+            for run in find_runs(self.output_dir, stem):
+                checkpoint = CheckpointFolder(run.checkpoints).newest()
+                if checkpoint is not None and self._same_config(checkpoint):
+                    return run, checkpoint
+            print(f"nothing to resume for {stem} with this configuration: starting from the beginning")  # noqa: T201
+        begin = self.read_checkpoint(self.arguments.load_checkpoint) if self.arguments.load_checkpoint else None
+        return new_run(self.output_dir, stem), begin
+
+    def _same_config(self, checkpoint: Checkpoint) -> bool:
+        """Whether a checkpoint's run was configured like this one; it may train for longer now."""
+        ours, theirs = config_dict(self.config), dict(checkpoint.header["config"])
+        return {**ours, "epochs": None} == {**theirs, "epochs": None} and checkpoint.header["model"] == self.model
+
+    def _train(self, run: RunPaths, checkpoint: Checkpoint | None) -> int:
+        self.open_record(run, shlex.join(["train", *sys.argv[1:]]))
+        experiment = prepare(self.config, self.build, self.framework)
+        self.manifest["data"] = dict(experiment.data)
+        bar = progress()
+        tracking = Tracking([])
+        callbacks = [tracking, bar]
+        if not self.arguments.no_save_checkpoint:
+            header = {key: self.manifest[key] for key in ("model", "experiment", "config", "seed", "versions", "data")}
+            callbacks.append(Checkpointing(run.checkpoints, header=header))
+        trainer, best = make_trainer(experiment, self.config.epochs, callbacks)
+        if checkpoint is not None:
+            self._load(checkpoint, trainer)
+        tracking.trackers = self._trackers(run, trainer.history)
+        started, first_step = time.perf_counter(), trainer.step
+        try:
+            trainer.train(experiment.train_loader, experiment.val_loader)
+        except Interrupted as interrupt:
+            self._say_interrupted(interrupt, trainer)
+            raise
+        finally:
+            if isinstance(bar, ProgressBar):
+                bar.close()
+        self.manifest["training"] = {
+            "seconds": round(time.perf_counter() - started, 3),
+            "epochs": trainer.epoch,
+            "steps": trainer.step,
+            "steps_this_time": trainer.step - first_step,
+            "stopped_early": trainer.stop_reason,
+        }
+        self._finish(run, experiment, trainer, best, tracking.trackers)
+        return EXIT_DONE
+
+    def _load(self, checkpoint: Checkpoint, trainer: Trainer) -> None:
+        """Continue from a checkpoint of this experiment; take only the weights of another's."""
+        check_shapes(trainer.learner.state_dict(), checkpoint.state["learner"], checkpoint.path)
+        header = checkpoint.header
+        if "position" in checkpoint.state and header.get("experiment") == self.experiment_name:
+            trainer.load_state_dict(checkpoint.state)
+            text = f"continuing {shown(checkpoint.path)} after epoch {trainer.epoch}, step {trainer.step}"
+        else:
+            trainer.learner.load_state_dict(checkpoint.state["learner"])
+            text = f"starting with the weights of {shown(checkpoint.path)} ({header.get('experiment')})"
+        self.manifest["begun_from"] = {"path": str(checkpoint.path), "digest": header["digest"], "step": trainer.step}
+        logger.info(text)
+        print(text)  # noqa: T201
+
+    def _trackers(self, run: RunPaths, history: History) -> list[Tracker]:
+        local = LocalTracker(run.metrics_file, run.manifest_file, history.rows)
+        local.write_manifest(self.manifest)
+        if self.arguments.no_wandb:
+            return [local]
+        from aifs_engine.wandb_mirror import WandbMirror
+
+        try:
+            mirror = WandbMirror(
+                project=f"aifs-{self.model}",
+                run_id=run.run_id,
+                config={**self.manifest["config"], "data": self.manifest["data"]},
+                tags=[self.experiment_name, *self.arguments.tags],
+                folder=run.log_file.parent,
+            )
+        except ImportError:
+            logger.info("wandb is not installed: the local record only")
+            return [local]
+        return [local, mirror]
+
+    def _finish(
+        self, run: RunPaths, experiment: Experiment, trainer: Trainer, best: BestSoFar, trackers: Sequence[Tracker]
+    ) -> None:
+        """Measure the best weights, judge the claim, draw, write the record and print the summary."""
+        test_metrics = measure(experiment, best)
+        result = {**test_metrics, "best_epoch": best.best_epoch, best.metric: best.best_value}
+        self.manifest["result"] = result
+        self.manifest["claim"] = judge(self.config.claim, {**trainer.history.last, **test_metrics})
+        figures = self.draw(experiment, trainer.history, test_metrics, run)
+        saved = CheckpointFolder(run.checkpoints).best
+        checkpoint = saved if saved.exists() and not self.arguments.no_save_checkpoint else None
+        self.manifest |= {"tags": self.arguments.tags, "figures": [str(path) for path in figures]}
+        self.close_record("finished")
+        for tracker in trackers:
+            tracker.finish(self.manifest, checkpoint=checkpoint, figures=figures)
+        logger.info("finished: %s; claim %s", result, self.manifest["claim"])
+        print(self._summary(run, test_metrics, checkpoint, figures))  # noqa: T201
+
+    def _say_interrupted(self, interrupt: Interrupted, trainer: Trainer) -> None:
+        if self.arguments.no_save_checkpoint:
+            print(f"{interrupt} after step {trainer.step}; nothing was saved (--no-save-checkpoint)")  # noqa: T201
+            return
+        again = self.command("train", *self._options(), "--resume")
+        print(f"{interrupt} after step {trainer.step}, saved; continue with\n  {again}")  # noqa: T201
+
+    def _options(self) -> list[str]:
+        """The options of this run that matter for its continuation."""
+        given = ["--experiment", self.experiment_name]
+        for name in ("epochs", "batch_size", "learning_rate", "seed"):
+            if getattr(self.arguments, name) is not None:
+                given += [f"--{name.replace('_', '-')}", str(getattr(self.arguments, name))]
+        given += [f"--{flag}" for flag in ("no-wandb", "visualize") if getattr(self.arguments, flag.replace("-", "_"))]
+        return given + self.output_options()
+
+    def _changed(self) -> str:
+        """Options that make this another experiment than the one the claim is about."""
+        names = ("epochs", "batch_size", "learning_rate")
+        return ", ".join(f"--{name.replace('_', '-')}" for name in names if getattr(self.arguments, name) is not None)
+
+    def _summary(
+        self, run: RunPaths, test_metrics: Mapping[str, float], checkpoint: Path | None, figures: Sequence[Path]
+    ) -> str:
+        training = self.manifest["training"]
+        lines = {
+            "trained": f"{training['epochs']} epochs, {training['steps']} steps in {training['seconds']:.2f} s"
+            + (f" ({training['stopped_early']})" if training["stopped_early"] else ""),
+            "data": describe_data(self.manifest["data"]),
+            "test": format_row({name.removeprefix("test_"): value for name, value in test_metrics.items()}),
+            "claim": describe_verdict(self.config.claim, self.manifest["claim"], self._changed()),
+            "record": shown(run.log_file.parent) + os.sep,
+        }
+        if checkpoint is not None:
+            lines["checkpoint"] = shown(checkpoint)
+        if figures:
+            lines["figures"] = "\n".join(map(shown, figures))
+        if checkpoint is not None:
+            options = ["--checkpoint", shown(checkpoint), "--experiment", self.experiment_name, *self.output_options()]
+            lines["evaluate"] = self.command("evaluate", *options)
+        if self.config.next_step:
+            lines["next"] = self.config.next_step
+        return f"\n{self.model} · {self.experiment_name} · seed {self.config.seed}\n{table(lines)}"
+
+
+@contextmanager
+def _locked(run: RunPaths) -> Iterator[None]:
+    """Keep a second process off the same run; the system frees the lock, however a process ends."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        yield
+        return
+    with (run.log_file.parent / "lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise TrainingError(f"run {run.run_id} is being trained by another process") from error
+        yield
