@@ -4,6 +4,7 @@ Each rule is tried twice: on a planted violation, which it must find, and on eve
 """
 
 import itertools
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -84,6 +85,14 @@ def test_every_package_of_the_workspace_is_in_the_drawing():
     assert {package.import_name for package in PACKAGES} == set(rules.PACKAGE_ARROWS)
 
 
+def test_the_map_in_the_documentation_draws_the_same_arrows():
+    drawing = (ROOT / "docs" / "technical" / "Architecture.md").read_text(encoding="utf-8").split("```")[1]
+    drawn = set(re.findall(r"^ +(\w+)(?:\[[^\]]*\])? --> (\w+)", drawing, re.MULTILINE))
+    short = {name: name.removeprefix("aifs_") for name in rules.PACKAGE_ARROWS}
+    between = {(short[importer], short[other]) for importer, others in rules.PACKAGE_ARROWS.items() for other in others}
+    assert drawn == between | {("models", room) for room in short.values()}
+
+
 @every_member
 def test_no_file_of_a_member_draws_a_forbidden_arrow(member: Member):
     broken = [
@@ -143,7 +152,7 @@ def test_the_help_of_a_model_waits_for_no_array_library(model: Member, module: s
 # --- refusals ---------------------------------------------------------------------------------------------------------
 
 # Modules whose output is their purpose.
-COMMAND_LINE = ("aifs_engine.cli", "aifs_engine.progress", "aifs_engine.run")
+COMMAND_LINE = tuple(f"aifs_engine.{stem}" for stem in ("cli", "evaluate_run", "progress", "reproduce", "train_run"))
 
 
 @pytest.mark.parametrize(

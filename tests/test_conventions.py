@@ -121,6 +121,59 @@ def test_the_version_of_a_package_is_the_newest_in_its_changelog(package: Member
     assert set(headings(changelog)) <= {"[Unreleased]", *(match[0] for match in released)}
 
 
+# The names that a reader of the architecture meets first.
+FRONT_DOOR = {
+    "aifs-data": {"create_data_loaders", "load_dataset"},
+    "aifs-engine": {"Evaluator", "Trainer"},
+    "aifs-plotting": {"generate_visualizations"},
+    "aifs-utils": {"set_random_seed", "setup_device", "setup_logging"},
+}
+
+
+def lazy_names(source: str) -> set[tuple[str, str]]:
+    """Return the (module, name) pairs that an ``__init__`` hands to lazy_loader's ``attach``."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call):
+            for word in node.keywords:
+                if word.arg == "submod_attrs":
+                    return {(module, name) for module, names in ast.literal_eval(word.value).items() for name in names}
+    return set()
+
+
+def stub_names(source: str) -> set[tuple[str, str]]:
+    """Return the (module, name) pairs that a stub imports again."""
+    return {
+        (str(node.module), alias.name)
+        for node in ast.parse(source).body
+        if isinstance(node, ast.ImportFrom) and node.level == 1
+        for alias in node.names
+    }
+
+
+def defined_names(source: str) -> set[str]:
+    """Return the names that a module binds at its top level."""
+    names: set[str] = set()
+    for node in ast.parse(source).body:
+        match node:
+            case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
+                names.add(name)
+            case ast.Assign(targets=targets):
+                names |= {target.id for target in targets if isinstance(target, ast.Name)}
+            case ast.AnnAssign(target=ast.Name(id=name)):
+                names.add(name)
+    return names
+
+
+@every_package
+def test_what_a_package_offers_is_what_its_stub_says_and_its_modules_define(package: Member):
+    offered = stub_names((package.source / "__init__.pyi").read_text(encoding="utf-8"))
+    lazy = lazy_names((package.source / "__init__.py").read_text(encoding="utf-8"))
+    assert lazy in (offered, set()), "an __init__ that attaches its stub names nothing itself"
+    for module, name in offered:
+        assert name in defined_names((package.source / f"{module}.py").read_text(encoding="utf-8")), f"{module}.{name}"
+    assert {name for _, name in offered} >= FRONT_DOOR.get(package.name, set())
+
+
 # --- models -----------------------------------------------------------------------------------------------------------
 
 
