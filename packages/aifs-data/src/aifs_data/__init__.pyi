@@ -1,0 +1,14 @@
+from .dataset import Dataset as Dataset
+from .dataset import DatasetInfo as DatasetInfo
+from .dataset import Source as Source
+from .dataset import Split as Split
+from .loaders import ArrayLoader as ArrayLoader
+from .loaders import DataLoaders as DataLoaders
+from .loaders import create_data_loaders as create_data_loaders
+from .registry import describe as describe
+from .registry import list_datasets as list_datasets
+from .registry import load_dataset as load_dataset
+from .splits import split_dataset as split_dataset
+from .splits import split_indices as split_indices
+from .transforms import Standardizer as Standardizer
+from .transforms import standardize as standardize
