@@ -222,13 +222,14 @@ def inherited_bases(source: str, members: Collection[str]) -> list[str]:
         if isinstance(node, ast.ImportFrom) and node.level == 0
         for alias in node.names
     }
+    classes = [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
     found = []
-    for node in ast.walk(tree):
-        for base in node.bases if isinstance(node, ast.ClassDef) else []:
-            first = ast.unparse(base).partition(".")[0].partition("[")[0]
-            home = origin.get(first, first).partition(".")[0]
-            if home in members and _last_name(base) not in INHERITABLE:
-                found.append(f"{node.lineno}: class {node.name} inherits {ast.unparse(base)} of {home}")
+    for owner, base in [(owner, base) for owner in classes for base in owner.bases]:
+        name = base.value if isinstance(base, ast.Subscript) else base  # Learner[Batch] is a Learner
+        first = ast.unparse(name).partition(".")[0]
+        home = origin.get(first, first).partition(".")[0]
+        if home in members and _last_name(name) not in INHERITABLE:
+            found.append(f"{owner.lineno}: class {owner.name} inherits {ast.unparse(base)} of {home}")
     return found
 
 
