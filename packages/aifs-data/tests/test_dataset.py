@@ -22,6 +22,13 @@ def test_a_data_set_cannot_be_reassigned():
         load_dataset("xor").seed = 1
 
 
+def test_it_prints_as_one_line():
+    """Not as pages of numbers."""
+    moons = load_dataset("moons", seed=3)
+    assert repr(moons) == "Dataset('moons', 300 + 100 + 100 samples, generated, seed=3)"
+    assert repr(moons.val) == "Split(X: (100, 2) float64, y: (100,) int64)"
+
+
 def test_the_shortcuts_are_those_of_the_info():
     """What models ask for most."""
     iris = load_dataset("iris")

@@ -1,16 +1,20 @@
 """What a data set is: three parts, what is known about them, and where they came from."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from aifs_utils import DataError
-from numpy.typing import NDArray
+
+if TYPE_CHECKING:  # it takes milliseconds to import
+    from numpy.typing import NDArray
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Split:
     """One part of a data set.
 
@@ -32,6 +36,9 @@ class Split:
     def __len__(self) -> int:
         return len(self.y)
 
+    def __repr__(self) -> str:
+        return f"Split(X: {self.X.shape} {self.X.dtype}, y: {self.y.shape} {self.y.dtype})"
+
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetInfo:
@@ -50,7 +57,7 @@ class DatasetInfo:
     description: str
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
     """A data set that is loaded and split.
 
@@ -81,6 +88,10 @@ class Dataset:
     seed: int = 0
     parameters: Mapping[str, Any] = field(default_factory=dict)
     transforms: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        sizes = " + ".join(str(len(part)) for part in (self.train, self.val, self.test))
+        return f"Dataset({self.name!r}, {sizes} samples, {self.source}, seed={self.seed})"
 
     @property
     def name(self) -> str:
@@ -134,8 +145,7 @@ class Dataset:
         }
 
 
-@dataclass(frozen=True)
-class Source:
+class Source(NamedTuple):
     """How a data set is had: one entry of a module in ``sources/``.
 
     Parameters

@@ -3,18 +3,22 @@
 A loader has no state: where a run stands is two integers, the epoch and the next batch.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from aifs_utils import DataError
-from numpy.typing import NDArray
 
 from .checks import require_count
 from .dataset import Dataset
 from .streams import random_stream
 
-Batch = tuple[NDArray[Any], NDArray[Any]]
+if TYPE_CHECKING:  # it takes milliseconds to import
+    from numpy.typing import NDArray
+
+    Batch = tuple[NDArray[Any], NDArray[Any]]
 
 # Evaluation learns nothing from small batches, and a batch of one costs a Python call for every sample.
 _LEAST_EVAL_BATCH_SIZE = 256

@@ -8,7 +8,6 @@ import os
 from collections.abc import Iterator
 from dataclasses import replace
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -121,8 +120,9 @@ def _all_sets() -> dict[str, Source]:
 
 def _modules() -> Iterator[str]:
     """List the modules of sources/, those that begin with an underscore left out."""
-    files = (path for folder in sources.__path__ for path in Path(folder).glob("*.py"))
-    return (path.stem for path in files if not path.stem.startswith("_"))
+    # os.listdir, since importing pathlib would take longer than all of this.
+    files = (file for folder in sources.__path__ for file in os.listdir(folder))  # noqa: PTH208
+    return (file.removesuffix(".py") for file in files if file.endswith(".py") and not file.startswith("_"))
 
 
 def _sets(module: str) -> dict[str, Source]:

@@ -1,16 +1,20 @@
 """Splits into train, validation and test: disjoint, covering, seeded, and with every class in each part."""
 
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from aifs_utils import DataError
-from numpy.typing import ArrayLike, NDArray
 
 from .checks import require_count, require_number
 from .dataset import Dataset, DatasetInfo, Split
 from .streams import random_stream
 
-Indices = NDArray[np.intp]
+if TYPE_CHECKING:  # it takes milliseconds to import
+    from numpy.typing import ArrayLike, NDArray
+
+    Indices = NDArray[np.intp]
 
 
 def split_indices(

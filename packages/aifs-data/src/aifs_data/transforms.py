@@ -1,13 +1,17 @@
 """Scaling of the inputs, with the statistics of the training part only."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from aifs_utils import DataError
-from numpy.typing import NDArray
 
 from .dataset import Dataset, Split
+
+if TYPE_CHECKING:  # it takes milliseconds to import
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +34,7 @@ class Standardizer:
     scale: NDArray[Any]
 
     @classmethod
-    def fit(cls, X: NDArray[Any]) -> "Standardizer":
+    def fit(cls, X: NDArray[Any]) -> Standardizer:
         """Take mean and standard deviation over the first axis of `X`; a feature that is constant is only shifted.
 
         Raises

@@ -1,7 +1,13 @@
 """What the generated sets share."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
-from numpy.typing import NDArray
+
+if TYPE_CHECKING:  # it takes milliseconds to import
+    from numpy.typing import NDArray
 
 LICENCE = "generated, free to use"
 

@@ -4,17 +4,22 @@ Importing ``sklearn.datasets`` takes one to two seconds, most of a short run; re
 a future release keeps its files elsewhere, its own loader is used.
 """
 
+from __future__ import annotations
+
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
+
+if TYPE_CHECKING:  # it takes milliseconds to import
+    from numpy.typing import NDArray
+
+    Arrays = tuple[NDArray[np.float64], NDArray[np.int64]]
 
 ORIGIN = "scikit-learn"
 UCI_LICENCE = "CC BY 4.0"
-
-Arrays = tuple[NDArray[np.float64], NDArray[np.int64]]
 
 
 def read_table(file: str, loader: str, *, header: int) -> Arrays:

@@ -1,10 +1,16 @@
 """Iris: three species by four measurements; setosa stands apart, the other two overlap."""
 
+from __future__ import annotations
+
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from ..dataset import Dataset, DatasetInfo, Source
 from ..splits import split_dataset
-from ._scikit_learn import ORIGIN, UCI_LICENCE, Arrays, choose_classes, read_table
+from ._scikit_learn import ORIGIN, UCI_LICENCE, choose_classes, read_table
+
+if TYPE_CHECKING:
+    from ._scikit_learn import Arrays
 
 INFO = DatasetInfo(
     name="iris",
