@@ -171,3 +171,17 @@ def test_a_bad_mode_and_a_missing_folder_are_errors(tmp_path):
     with pytest.raises(FileNotFoundError):
         write_text(tmp_path / "no" / "a.txt", "x")
     assert names(tmp_path) == []
+
+
+def test_a_check_sees_the_whole_file_and_can_refuse_it(tmp_path):
+    path = tmp_path / "weights"
+    path.write_bytes(b"old")
+
+    def refuse(written):
+        assert written.read_bytes() == b"new"
+        raise OSError("not what was meant")
+
+    with pytest.raises(OSError, match="not what was meant"), atomic_write(path, before_replace=refuse) as file:
+        file.write(b"new")
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]

@@ -221,7 +221,8 @@ class Checkpointing(Callback):
     def _save_best(self, best: BestSoFar, trainer: "Trainer") -> None:
         from aifs_engine.checkpoint import save_checkpoint
 
-        header = self._header(trainer) | {"epoch": best.best_epoch, "metrics": {best.metric: best.best_value}}
+        # Of these weights alone, not of the moment of writing: equal runs leave equal files.
+        header = self.header | {"epoch": best.best_epoch, "metrics": {best.metric: best.best_value}}
         save_checkpoint(self.files.best, {"learner": best.best_state}, header)
         self._best_epoch = best.best_epoch
 

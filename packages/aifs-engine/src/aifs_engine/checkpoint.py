@@ -159,14 +159,16 @@ def check_shapes(expected: Mapping[str, Any], found: Mapping[str, Any], path: Pa
 def _pack(value: Any, path: tuple[str, ...], tensors: dict[str, NDArray[Any]]) -> Any:
     """`value` as JSON, its arrays moved to `tensors`."""
     if isinstance(value, np.ndarray | np.generic):
-        name = ".".join(path)
+        name = ".".join(path) or "value"
+        while name in tensors:  # "a.b" and "b" within "a"
+            name += "~"
         if value.dtype.kind not in "biuf":
             raise CheckpointError(f"the state's {name!r} has the dtype {value.dtype}; a checkpoint holds numbers only")
         tensors[name] = np.ascontiguousarray(value) if value.ndim else np.array(value)
         return {_TENSOR_KEY: name}
     if isinstance(value, Mapping):
-        if not all(isinstance(key, str) for key in value):
-            raise CheckpointError(f"the state's {'.'.join(path)!r} has keys that are not strings: {list(value)[:3]}")
+        if not all(isinstance(key, str) and key != _TENSOR_KEY for key in value):
+            raise CheckpointError(f"the state's {'.'.join(path)!r} has keys that are not names: {list(value)[:3]}")
         return {key: _pack(item, (*path, key), tensors) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_pack(item, (*path, str(index)), tensors) for index, item in enumerate(value)]

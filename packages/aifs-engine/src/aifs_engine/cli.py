@@ -14,6 +14,7 @@ from aifs_utils.exceptions import AIFromScratchError, ConfigError
 from aifs_utils.names import look_up
 
 from aifs_engine.experiment import Experiment
+from aifs_engine.interrupts import Interrupted, raised_interrupts
 
 EXIT_DONE, EXIT_ERROR, EXIT_USAGE, EXIT_DIVERGED = 0, 1, 2, 3
 
@@ -46,6 +47,10 @@ def train_command(
         The exit code: 0 done, 1 configuration, data, model or checkpoint error, 2 usage, 3 diverged, 130 and 143
         interrupted and saved.
     """
+    return _interruptible(lambda: _train(model, experiments, build, argv, framework))
+
+
+def _train(model: str, experiments: Experiments, build: Build, argv: Sequence[str] | None, framework: str) -> int:
     parser = train_parser(model, experiments)
     arguments = _parse(parser, argv)
     if isinstance(arguments, int):
@@ -71,6 +76,10 @@ def evaluate_command(
     model: str, experiments: Experiments, build: Build, argv: Sequence[str] | None = None, *, framework: str = "numpy"
 ) -> int:
     """Run a model's ``evaluate`` command; parameters and exit codes are those of `train_command`."""
+    return _interruptible(lambda: _evaluate(model, experiments, build, argv, framework))
+
+
+def _evaluate(model: str, experiments: Experiments, build: Build, argv: Sequence[str] | None, framework: str) -> int:
     arguments = _parse(evaluate_parser(model), argv)
     if isinstance(arguments, int):
         return arguments
@@ -160,6 +169,15 @@ def resolve_config(experiments: Experiments, arguments: argparse.Namespace) -> A
     if arguments.resume and arguments.no_save_checkpoint:
         raise ConfigError("--resume goes on saving where the run stopped: it cannot be used with --no-save-checkpoint")
     return replace(config, **{name: value for name, value in given.items() if value is not None})
+
+
+def _interruptible(command: Callable[[], int]) -> int:
+    """Run `command` with Ctrl-C and SIGTERM ending in one line, wherever they strike."""
+    try:
+        with raised_interrupts():
+            return command()
+    except Interrupted as interrupt:
+        return fail(str(interrupt), interrupt.exit_code)
 
 
 def fail(message: str, exit_code: int = EXIT_ERROR) -> int:

@@ -45,11 +45,11 @@ class _EvaluateRun(Run):
         figures = self.draw(experiment, history, test_metrics, run)
         self.close_record(
             "finished",
+            figures=figures,
             data=dict(experiment.data),
-            checkpoint={"path": str(checkpoint.path), "digest": checkpoint.header["digest"]},
+            evaluated={"path": str(checkpoint.path), "digest": checkpoint.header["digest"]},
             result=test_metrics | report,
             claim=claim,
-            figures=[str(path) for path in figures],
         )
         print(self._summary(run, checkpoint, test_metrics, report, figures))  # noqa: T201
         return EXIT_DONE

@@ -85,9 +85,12 @@ def as_loader(batches: Any) -> Loader:
 
 
 def batch_size(batch: Any) -> int:
-    """Samples in a batch: the length of its first array."""
-    while isinstance(batch, tuple | list | dict):
-        batch = next(iter(batch.values())) if isinstance(batch, dict) else batch[0]
+    """Samples in a batch: the length of its first array, or of the batch itself if it is a list of numbers."""
+    while isinstance(batch, tuple | list | dict) and batch:
+        first = next(iter(batch.values())) if isinstance(batch, dict) else batch[0]
+        if not hasattr(first, "__len__"):
+            break
+        batch = first
     return len(batch)
 
 

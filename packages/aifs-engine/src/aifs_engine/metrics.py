@@ -64,10 +64,12 @@ def roc_auc(y_true: ArrayLike, scores: ArrayLike) -> float:
     from sklearn.metrics import roc_auc_score
 
     true, score = np.asarray(y_true), np.asarray(scores)
+    labels = np.unique(true)
+    if len(labels) < 2:
+        return float("nan")
     if score.ndim == 1:
-        return float(roc_auc_score(true, score)) if len(np.unique(true)) == 2 else float("nan")
-    columns = [float(roc_auc_score(true == label, score[:, label])) for label in np.unique(true)]
-    return float(np.mean(columns)) if len(columns) > 1 else float("nan")
+        return float(roc_auc_score(true, score))
+    return float(np.mean([roc_auc_score(true == label, score[:, label]) for label in labels]))
 
 
 def confusion_matrix(y_true: ArrayLike, y_pred: ArrayLike, n_classes: int | None = None) -> NDArray[np.int64]:

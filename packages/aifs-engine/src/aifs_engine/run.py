@@ -27,10 +27,10 @@ from aifs_engine.cli import EXIT_DIVERGED, EXIT_ERROR, Build, fail
 from aifs_engine.evaluator import Evaluator
 from aifs_engine.experiment import Experiment, RunResult
 from aifs_engine.history import History
-from aifs_engine.interrupts import Interrupted, raised_interrupts
+from aifs_engine.interrupts import Interrupted
 from aifs_engine.learner import NonFiniteError
 from aifs_engine.summary import shown
-from aifs_engine.tracking import installed_versions, source_commit, without_nan
+from aifs_engine.tracking import Tracker, installed_versions, source_commit, without_nan
 from aifs_engine.trainer import Trainer
 
 logger = logging.getLogger(__name__)
@@ -71,6 +71,7 @@ class Run:
     framework: str
     paths: RunPaths | None = None
     manifest: dict[str, Any] = field(default_factory=dict)
+    trackers: list[Tracker] = field(default_factory=list)
 
     @property
     def experiment_name(self) -> str:
@@ -116,11 +117,16 @@ class Run:
         }
         logger.info("%s on %s: run %s, device %s, config %s", command, self.model, run.run_id, device, self.config)
 
-    def close_record(self, status: str, **extra: Any) -> None:
-        """Write how the run ended; called once, whatever happened."""
-        if self.paths is not None:
-            self.manifest |= {"status": status, "finished": _now(), **extra}
-            write_json(self.paths.manifest_file, without_nan(self.manifest))
+    def close_record(
+        self, status: str, *, checkpoint: Path | None = None, figures: Sequence[Path] = (), **extra: Any
+    ) -> None:
+        """Write how the run ended and tell the trackers; called once, whatever happened."""
+        if self.paths is None:
+            return
+        self.manifest |= {"status": status, "finished": _now(), "figures": [str(path) for path in figures], **extra}
+        write_json(self.paths.manifest_file, without_nan(self.manifest))
+        for tracker in self.trackers:
+            tracker.finish(self.manifest, checkpoint=checkpoint, figures=figures)
 
     def read_checkpoint(self, reference: str) -> Checkpoint:
         """Load the checkpoint that the user names: a file, or a wandb artifact."""
@@ -171,11 +177,10 @@ class Run:
 def guarded(action: Callable[[], int], run: Run) -> int:
     """Run `action`; turn whatever goes wrong into one line on stderr and an exit code, the traceback into the log."""
     try:
-        with raised_interrupts():
-            return action()
-    except Interrupted as interrupt:
+        return action()
+    except Interrupted:
         run.close_record("interrupted")
-        return interrupt.exit_code
+        raise
     except NonFiniteError as error:
         return _failed(run, "diverged", str(error), EXIT_DIVERGED)
     except AIFromScratchError as error:

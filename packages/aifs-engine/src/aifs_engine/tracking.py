@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from aifs_utils.files import atomic_write, write_json
+from aifs_utils.files import atomic_write
 
 from aifs_engine.callbacks import Callback
 
@@ -30,15 +30,14 @@ class Tracker(Protocol):
 
 
 class LocalTracker:
-    """A JSONL file of the metrics and a JSON manifest: the source of truth.
+    """A JSONL file of the metrics: with the manifest beside it, the source of truth.
 
-    ``metrics.jsonl`` has one line per epoch and nothing that depends on the clock: equal runs leave equal files. Each
+    It has one line per epoch and nothing that depends on the clock: equal runs leave equal files. Each
     line is flushed as it is written. On a continuation the file is first cut back to the epochs that the checkpoint
     knows.
     """
 
-    def __init__(self, metrics_file: Path, manifest_file: Path, rows: Sequence[Mapping[str, Any]] = ()) -> None:
-        self.manifest_file = manifest_file
+    def __init__(self, metrics_file: Path, rows: Sequence[Mapping[str, Any]] = ()) -> None:
         with atomic_write(metrics_file, "w") as file:
             file.writelines(_line(row) for row in rows)
         self._metrics = metrics_file.open("a", encoding="utf-8")
@@ -48,14 +47,9 @@ class LocalTracker:
         self._metrics.write(_line(row))
         self._metrics.flush()
 
-    def write_manifest(self, manifest: Mapping[str, Any]) -> None:
-        """Replace the manifest."""
-        write_json(self.manifest_file, without_nan(manifest))
-
     def finish(self, manifest: Mapping[str, Any], *, checkpoint: Path | None, figures: Sequence[Path]) -> None:
-        """Close the metrics and write the final manifest."""
+        """Close the file."""
         self._metrics.close()
-        self.write_manifest(manifest)
 
 
 class Tracking(Callback):

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from aifs_utils.exceptions import TrainingError
+from aifs_utils.files import write_json
 from aifs_utils.paths import RunPaths, find_runs, new_run
 
 from aifs_engine.callbacks import BestSoFar, Checkpointing
@@ -23,7 +24,7 @@ from aifs_engine.interrupts import Interrupted
 from aifs_engine.progress import ProgressBar, format_row, progress
 from aifs_engine.run import Run, config_dict, guarded, make_trainer, measure, prepare
 from aifs_engine.summary import describe_data, describe_verdict, judge, shown, table
-from aifs_engine.tracking import LocalTracker, Tracker, Tracking
+from aifs_engine.tracking import LocalTracker, Tracker, Tracking, without_nan
 from aifs_engine.trainer import Trainer
 
 logger = logging.getLogger(__name__)
@@ -63,7 +64,7 @@ class _TrainRun(Run):
     def _train(self, run: RunPaths, checkpoint: Checkpoint | None) -> int:
         self.open_record(run, shlex.join(["train", *sys.argv[1:]]))
         experiment = prepare(self.config, self.build, self.framework)
-        self.manifest["data"] = dict(experiment.data)
+        self.manifest |= {"data": dict(experiment.data), "tags": self.arguments.tags}
         bar = progress()
         tracking = Tracking([])
         callbacks = [tracking, bar]
@@ -73,12 +74,12 @@ class _TrainRun(Run):
         trainer, best = make_trainer(experiment, self.config.epochs, callbacks)
         if checkpoint is not None:
             self._load(checkpoint, trainer)
-        tracking.trackers = self._trackers(run, trainer.history)
+        self.trackers = tracking.trackers = self._trackers(run, trainer.history)
         started, first_step = time.perf_counter(), trainer.step
         try:
             trainer.train(experiment.train_loader, experiment.val_loader)
-        except Interrupted as interrupt:
-            self._say_interrupted(interrupt, trainer)
+        except Interrupted:
+            self._say_interrupted(trainer)
             raise
         finally:
             if isinstance(bar, ProgressBar):
@@ -90,7 +91,7 @@ class _TrainRun(Run):
             "steps_this_time": trainer.step - first_step,
             "stopped_early": trainer.stop_reason,
         }
-        self._finish(run, experiment, trainer, best, tracking.trackers)
+        self._finish(run, experiment, trainer, best)
         return EXIT_DONE
 
     def _load(self, checkpoint: Checkpoint, trainer: Trainer) -> None:
@@ -108,8 +109,8 @@ class _TrainRun(Run):
         print(text)  # noqa: T201
 
     def _trackers(self, run: RunPaths, history: History) -> list[Tracker]:
-        local = LocalTracker(run.metrics_file, run.manifest_file, history.rows)
-        local.write_manifest(self.manifest)
+        write_json(run.manifest_file, without_nan(self.manifest))
+        local = LocalTracker(run.metrics_file, history.rows)
         if self.arguments.no_wandb:
             return [local]
         from aifs_engine.wandb_mirror import WandbMirror
@@ -127,9 +128,7 @@ class _TrainRun(Run):
             return [local]
         return [local, mirror]
 
-    def _finish(
-        self, run: RunPaths, experiment: Experiment, trainer: Trainer, best: BestSoFar, trackers: Sequence[Tracker]
-    ) -> None:
+    def _finish(self, run: RunPaths, experiment: Experiment, trainer: Trainer, best: BestSoFar) -> None:
         """Measure the best weights, judge the claim, draw, write the record and print the summary."""
         test_metrics = measure(experiment, best)
         result = {**test_metrics, "best_epoch": best.best_epoch, best.metric: best.best_value}
@@ -138,19 +137,16 @@ class _TrainRun(Run):
         figures = self.draw(experiment, trainer.history, test_metrics, run)
         saved = CheckpointFolder(run.checkpoints).best
         checkpoint = saved if saved.exists() and not self.arguments.no_save_checkpoint else None
-        self.manifest |= {"tags": self.arguments.tags, "figures": [str(path) for path in figures]}
-        self.close_record("finished")
-        for tracker in trackers:
-            tracker.finish(self.manifest, checkpoint=checkpoint, figures=figures)
+        self.close_record("finished", checkpoint=checkpoint, figures=figures)
         logger.info("finished: %s; claim %s", result, self.manifest["claim"])
         print(self._summary(run, test_metrics, checkpoint, figures))  # noqa: T201
 
-    def _say_interrupted(self, interrupt: Interrupted, trainer: Trainer) -> None:
+    def _say_interrupted(self, trainer: Trainer) -> None:
         if self.arguments.no_save_checkpoint:
-            print(f"{interrupt} after step {trainer.step}; nothing was saved (--no-save-checkpoint)")  # noqa: T201
+            print(f"stopped after step {trainer.step}; nothing was saved (--no-save-checkpoint)")  # noqa: T201
             return
         again = self.command("train", *self._options(), "--resume")
-        print(f"{interrupt} after step {trainer.step}, saved; continue with\n  {again}")  # noqa: T201
+        print(f"stopped after step {trainer.step} and saved; continue with\n  {again}")  # noqa: T201
 
     def _options(self) -> list[str]:
         """The options of this run that matter for its continuation."""

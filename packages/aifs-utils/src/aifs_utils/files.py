@@ -96,6 +96,8 @@ def _replacing(path: Path, mode: str, before_replace: Callable[[Path], None] | N
             yield file
             file.flush()
             os.fsync(file.fileno())
+        if before_replace is not None:
+            before_replace(temporary)
         temporary.replace(path)
     except BaseException:
         with suppress(FileNotFoundError):

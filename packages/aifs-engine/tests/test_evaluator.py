@@ -1,0 +1,54 @@
+import numpy as np
+import pytest
+from aifs_engine import Evaluator
+from aifs_engine.evaluator import RunningMeans
+
+
+def test_means_weigh_batches_by_their_samples(learner):
+    X = np.zeros((3, 2))
+    batches = [(X[:2], np.array([1.0, 1.0])), (X[:1], np.array([4.0]))]
+    assert Evaluator(learner).evaluate(batches, prefix="test_") == {"test_loss": pytest.approx((1 + 1 + 16) / 3)}
+
+
+def test_the_batch_size_does_not_change_the_result(learner):
+    generator = np.random.default_rng(0)
+    X, y = generator.standard_normal((21, 2)), generator.standard_normal(21)
+    results = [
+        Evaluator(learner).evaluate([(X[i : i + n], y[i : i + n]) for i in range(0, 21, n)])["loss"] for n in (1, 4, 21)
+    ]
+    assert results == pytest.approx([results[0]] * 3, rel=1e-12)
+
+
+def test_evaluation_leaves_the_learner_as_it_was(learner, batches):
+    before = learner.state_dict()
+    Evaluator(learner).evaluate(batches)
+    assert np.array_equal(before["w"], learner.w)
+
+
+def test_predictions_come_in_the_order_of_the_loader():
+    class Sign:
+        def decision_function(self, X):
+            return X[:, 0]
+
+        def predict(self, X):
+            return (X[:, 0] > 0).astype(int)
+
+    X = np.array([[-1.0], [2.0], [3.0]])
+    y = np.array([0, 1, 0])
+    predictions = Evaluator(Sign()).predict([(X[:2], y[:2]), (X[2:], y[2:])])
+    assert predictions.labels.tolist() == [0, 1, 1]
+    assert predictions.targets.tolist() == [0, 1, 0]
+    assert predictions.scores.tolist() == [-1.0, 2.0, 3.0]
+
+
+def test_running_means_continue_from_their_state_to_the_bit():
+    values = np.random.default_rng(0).random(10)
+    whole, first = RunningMeans(), RunningMeans()
+    for value in values:
+        whole.add({"loss": value}, 3)
+    for value in values[:4]:
+        first.add({"loss": value}, 3)
+    second = RunningMeans(first.state_dict())
+    for value in values[4:]:
+        second.add({"loss": value}, 3)
+    assert second.means() == whole.means()
