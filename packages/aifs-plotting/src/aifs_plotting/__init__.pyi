@@ -1,0 +1,11 @@
+from .classification import compare_boundaries as compare_boundaries
+from .classification import confusion_matrix as confusion_matrix
+from .classification import decision_boundary as decision_boundary
+from .classification import decision_boundary_evolution as decision_boundary_evolution
+from .classification import precision_recall_curve as precision_recall_curve
+from .classification import roc_curve as roc_curve
+from .curves import learning_curves as learning_curves
+from .features import weights_as_images as weights_as_images
+from .playbooks import generate_visualizations as generate_visualizations
+from .style import Provenance as Provenance
+from .style import save_figure as save_figure

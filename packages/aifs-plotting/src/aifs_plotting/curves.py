@@ -1,0 +1,239 @@
+"""Figures over the epochs of a training run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from aifs_utils.exceptions import DataError
+from numpy.typing import NDArray
+
+from . import style
+from ._arrays import HUGE, Floats, as_floats
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_SERIES = {"train": ("train", style.TRAIN, "-"), "val": ("validation", style.VALIDATION, (0, (4, 1.2)))}
+_RING: dict[str, Any] = {
+    "marker": "o",
+    "markersize": 9,
+    "markerfacecolor": "none",
+    "markeredgecolor": style.INK,
+    "markeredgewidth": 1.2,
+    "linestyle": "none",
+}
+
+
+@dataclass(frozen=True)
+class _Curve:
+    label: str
+    colour: str
+    linestyle: Any
+    values: Floats  # (n_epochs,), NaN where there is no finite value
+
+
+@style.context()
+def learning_curves(
+    history: Mapping[str, Sequence[float]],
+    *,
+    metrics: Sequence[str] = ("loss", "accuracy"),
+    title: str | None = None,
+    provenance: style.Provenance | None = None,
+) -> Figure:
+    """Loss and accuracy by epoch, on the training and the validation samples.
+
+    Each curve is labelled where it ends, with its last value. Where a value is NaN or infinite the curve has a gap, and
+    a cross marks the epoch. A loss that spans more than two decades is drawn on a logarithmic axis.
+
+    Parameters
+    ----------
+    history : mapping of str to sequence of float
+        Columns of one value per epoch: "train_loss", "val_loss", "train_accuracy", "val_accuracy", any of them missing;
+        and "epoch", else epochs are counted from 1.
+    metrics : sequence of str
+        One panel for each of these that the history has.
+    title : str, optional
+        Instead of the title that says where the run ended.
+    provenance : Provenance, optional
+        The footer.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        One axes per metric, from the top down.
+
+    Raises
+    ------
+    DataError
+        When the history has none of the metrics, no epochs, or columns of different lengths.
+
+    Examples
+    --------
+    >>> fig = learning_curves({"train_loss": [0.9, 0.4, 0.3], "val_loss": [1.0, 0.6, 0.5]})
+    >>> [axes.get_ylabel() for axes in fig.axes]
+    ['loss']
+    """
+    present = {metric: curves for metric in metrics if (curves := _curves(history, metric))}
+    if not present:
+        columns = ", ".join(history) or "none"
+        raise DataError(f"nothing to draw: expected train_ or val_ columns of {', '.join(metrics)}; got {columns}")
+    epochs = _epochs(history, present)
+
+    height = 1.2 + 1.5 * max(len(present), 2)
+    notes = [note for metric, curves in present.items() for note in _gaps(epochs, metric, curves)]
+    lowest = _lowest(present)
+    key = [(f"lowest validation loss: epoch {epochs[lowest]:g}", _RING)] if lowest is not None else []
+    title = title or _title(epochs, present)
+    fig = style.new_figure(title, height=height, provenance=provenance, notes=notes, key=key)
+    right = 0.3 + max(
+        style.text_width(fig, _end_label(metric, c), weight="bold") for metric, cs in present.items() for c in cs
+    )
+    all_axes = style.panels(fig, len(present), left=0.7, right=right, top=0.26, between=(0.2, 0.32), sharex=True)
+    for axes, (metric, curves) in zip(all_axes, present.items(), strict=True):
+        _draw(axes, epochs, metric, curves)
+        if metric == "loss" and lowest is not None:
+            axes.plot(epochs[lowest], curves[-1].values[lowest], **_RING, clip_on=False)
+    _epoch_axis(all_axes[-1], epochs)
+    return fig
+
+
+def _curves(history: Mapping[str, Sequence[float]], metric: str) -> list[_Curve]:
+    curves = []
+    for part, look in _SERIES.items():
+        name = f"{part}_{metric}"
+        if name in history:
+            values = as_floats(history[name], name)
+            if values.ndim != 1 or not len(values):
+                raise DataError(f"{name} must hold one value per epoch, got shape {values.shape}")
+            curves.append(_Curve(*look, np.where(np.abs(values) < HUGE, values, np.nan)))
+    return curves
+
+
+def _epochs(history: Mapping[str, Sequence[float]], present: Mapping[str, Sequence[_Curve]]) -> Floats:
+    lengths = {len(curve.values) for curves in present.values() for curve in curves}
+    epochs = as_floats(history["epoch"], "epoch") if "epoch" in history else np.arange(1.0, max(lengths) + 1)
+    lengths.add(len(epochs))
+    if len(lengths) > 1:
+        raise DataError(f"all columns must have one value per epoch, got lengths {sorted(lengths)}")
+    if not np.isfinite(epochs).all():
+        raise DataError("epoch must be finite, got NaN or infinite values")
+    return epochs
+
+
+def _title(epochs: Floats, present: Mapping[str, Sequence[_Curve]]) -> str:
+    """Where the run ended, by the last curve of the last metric."""
+    metric, curves = list(present.items())[-1]
+    last = curves[-1].values[-1]
+    return f"{curves[-1].label.capitalize()} {metric} {_value(metric, last)} after {_epochs_text(len(epochs))}"
+
+
+def _value(metric: str, value: float) -> str:
+    if not np.isfinite(value):
+        return "not finite"
+    return style.share(value) if metric == "accuracy" else style.number(value)
+
+
+def _epochs_text(n: int) -> str:
+    return "1 epoch" if n == 1 else f"{n:,} epochs"
+
+
+def _lowest(present: Mapping[str, Sequence[_Curve]]) -> int | None:
+    """The index of the epoch of the lowest validation loss, where there is something to choose from."""
+    for curve in present.get("loss", ()):
+        if curve.label == "validation" and np.isfinite(curve.values).sum() > 1:
+            return int(np.nanargmin(curve.values))
+    return None
+
+
+def _gaps(epochs: Floats, metric: str, curves: Sequence[_Curve]) -> list[str]:
+    notes = []
+    for curve in curves:
+        missing = np.isnan(curve.values)
+        if missing.any():
+            times, first = _epochs_text(int(missing.sum())), epochs[np.argmax(missing)]
+            notes.append(f"× {curve.label} {metric} not finite in {times}, the first is {first:g}")
+    return notes
+
+
+def _draw(axes: Axes, epochs: Floats, metric: str, curves: Sequence[_Curve]) -> None:
+    for curve in curves:
+        missing = np.isnan(curve.values)
+        line = {"color": curve.colour, "linestyle": curve.linestyle, "label": curve.label, "clip_on": False}
+        axes.plot(epochs, curve.values, marker="o", markersize=4, markevery=_marked(missing), **line)
+        if missing.any():
+            low = np.full(missing.sum(), 0.06)
+            axes.plot(epochs[missing], low, "x", color=curve.colour, transform=axes.get_xaxis_transform())
+    axes.grid(axis="y")
+    scale = _scale(axes, metric, np.concatenate([curve.values for curve in curves]))
+    axes.set_ylabel(metric.replace("_", " ") + scale, rotation="horizontal", ha="left")
+    axes.yaxis.set_label_coords(0, 1 + 0.06 / style.size_of(axes)[1])
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    _label_ends(axes, metric, curves)
+
+
+def _marked(missing: NDArray[np.bool_]) -> list[int]:
+    """The epochs that get a dot: all of them in a short run, else those that no line touches."""
+    if len(missing) <= 15:
+        return list(range(len(missing)))
+    gap = np.concatenate(([True], missing, [True]))
+    return np.flatnonzero(gap[:-2] & ~missing & gap[2:]).tolist()
+
+
+def _scale(axes: Axes, metric: str, values: Floats) -> str:
+    """Set the limits of the y axis and a logarithmic scale where one is needed; return what the label says of it."""
+    values = values[~np.isnan(values)]
+    low, high = (values.min(), values.max()) if len(values) else (0.0, 1.0)
+    if metric == "accuracy" and low >= 0 and high <= 1:
+        axes.set_ylim(max(0.0, np.floor(low * 10 - 0.5) / 10) if low > 0.55 else 0.0, 1.0)
+    elif low > 0 and high >= 100 * low:
+        axes.set_yscale("log")
+        axes.yaxis.set_minor_formatter(lambda value, _: "")
+        return " (log scale)"
+    else:
+        room = 0.08 * (high - low) or 0.5 * abs(high) or 1.0
+        axes.set_ylim(0.0 if 0 <= low <= 0.5 * high or high == 0 == low else low - room, high + room)
+    return ""
+
+
+def _label_ends(axes: Axes, metric: str, curves: Sequence[_Curve]) -> None:
+    """Write each curve's name and last value beside its end, moved apart where they would touch."""
+    _, height = style.size_of(axes)
+    ends = [_end(axes, curve) for curve in curves]
+    apart = 0.18 / height
+    if len(ends) == 2 and abs(ends[0] - ends[1]) < apart:
+        middle, up = sum(ends) / 2, 0.5 if ends[0] >= ends[1] else -0.5
+        middle = min(max(middle, apart / 2), 1 - apart / 2)
+        ends = [middle + up * apart, middle - up * apart]
+    for curve, y in zip(curves, ends, strict=True):
+        colour = style.mix(curve.colour, style.INK, 0.25)
+        axes.text(
+            1.03, y, _end_label(metric, curve), color=colour, va="center", size=style.SMALL, transform=axes.transAxes
+        )
+
+
+def _end(axes: Axes, curve: _Curve) -> float:
+    """The height of a curve's last finite value, as a share of the axes."""
+    finite = curve.values[~np.isnan(curve.values)]
+    if not len(finite):
+        return 0.5
+    return float(axes.transAxes.inverted().transform(axes.transData.transform((0.0, finite[-1])))[1])
+
+
+def _end_label(metric: str, curve: _Curve) -> str:
+    return f"{curve.label} {_value(metric, curve.values[-1])}"
+
+
+def _epoch_axis(axes: Axes, epochs: Floats) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    axes.set_xlabel("epoch")
+    low, high = epochs.min(), epochs.max()
+    axes.set_xlim(*((low, high) if high > low else (low - 0.5, high + 0.5)))
+    if len(epochs) <= 10:
+        axes.set_xticks(epochs)
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
