@@ -147,6 +147,20 @@ def test_a_symbolic_link_stays_one(tmp_path):
     assert (tmp_path / "real.txt").read_text() == "new"
 
 
+@posix
+@pytest.mark.parametrize("make", [os.mkdir, os.mkfifo])
+def test_what_is_no_regular_file_is_not_replaced(tmp_path, make):
+    """Behind a link neither: as root, a rename would destroy a device."""
+    make(tmp_path / "special")
+    kind = (tmp_path / "special").stat().st_mode
+    (tmp_path / "link").symlink_to("special")
+    for name in ("special", "link"):
+        with pytest.raises(FileExistsError, match="not a regular file"):
+            write_text(tmp_path / name, "new")
+    assert (tmp_path / "special").stat().st_mode == kind
+    assert sorted(names(tmp_path)) == ["link", "special"]
+
+
 def test_json_keeps_the_order_and_the_letters(tmp_path):
     """For people to read."""
     write_json(tmp_path / "a.json", {"b": [1, 2.5], "a": "Größe"})

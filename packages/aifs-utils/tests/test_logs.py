@@ -7,7 +7,6 @@ import subprocess
 import sys
 import textwrap
 import warnings
-from pathlib import Path
 
 import pytest
 from aifs_utils import ConfigError, close_logging, setup_logging
@@ -141,18 +140,23 @@ def test_an_unwritable_log_file_is_said_and_the_old_logging_stays(tmp_path):
     assert stream.getvalue() == "warning: still here\n"
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_a_full_disk_is_said_once_and_does_not_end_the_run():
-    """Not a traceback for each record."""
-    stderr = run("""
+@pytest.mark.skipif(os.name == "nt", reason="resource limits are POSIX")
+def test_a_full_disk_is_said_once_and_does_not_end_the_run(tmp_path):
+    """Not a traceback for each record. A limit on the size of files stands in for the disk."""
+    stderr = run(
+        """
+        import resource, sys
         from pathlib import Path
-        setup_logging(Path("/dev/full"))
+        setup_logging(Path(sys.argv[1]))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
         for i in range(5):
             logging.info("step %d", i)
         logging.warning("still here")
-    """)
+        """,
+        tmp_path / "train.log",
+    )
     first, second = stderr.splitlines()
-    assert first == "warning: the log goes no further: /dev/full cannot be written (No space left on device)"
+    assert first == f"warning: the log goes no further: {tmp_path}/train.log cannot be written (File too large)"
     assert second == "warning: still here"
 
 

@@ -33,7 +33,7 @@ def atomic_write(
     """Open a file that replaces `path` when the ``with`` block ends without an error.
 
     The permissions are those of any new file (the umask decides). If `path` is a symbolic link, what it points to is
-    replaced. The folder must exist.
+    replaced. The folder must exist. Only a regular file is replaced: not a folder, and not a device.
 
     Parameters
     ----------
@@ -87,6 +87,9 @@ def write_json(path: str | os.PathLike[str], value: object) -> None:
 
 @contextmanager
 def _replacing(path: Path, mode: str, before_replace: Callable[[Path], None] | None) -> Iterator[IO[Any]]:
+    if path.exists() and not path.is_file():
+        # A renaming would succeed: run as root, it would put a plain file where /dev/null was.
+        raise FileExistsError(errno.EEXIST, "not a regular file, so it is not replaced", str(path))
     temporary = path.with_name(f".{path.name}.{os.urandom(6).hex()}.tmp")
     # Not tempfile: its files are 0600, and the file would keep that.
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
