@@ -222,9 +222,9 @@ def inherited_bases(source: str, members: Collection[str]) -> list[str]:
         if isinstance(node, ast.ImportFrom) and node.level == 0
         for alias in node.names
     }
-    classes = [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+    bases = [(node, base) for node in ast.walk(tree) if isinstance(node, ast.ClassDef) for base in node.bases]
     found = []
-    for owner, base in [(owner, base) for owner in classes for base in owner.bases]:
+    for owner, base in bases:
         name = base.value if isinstance(base, ast.Subscript) else base  # Learner[Batch] is a Learner
         first = ast.unparse(name).partition(".")[0]
         home = origin.get(first, first).partition(".")[0]
