@@ -29,11 +29,11 @@ def describe_verdict(claim: Claim | None, verdict: Mapping[str, Any] | None, cha
     """The verdict in words."""
     if claim is None or verdict is None:
         return "none: this experiment only shows that everything runs"
-    text = (
-        f"{'held' if verdict['held'] else 'NOT held'}: {claim.metric} is {verdict['value']:.4g}, {claim.kind} claims "
-        f"{claim.bound.removeprefix(claim.metric).strip()}: {claim.reason}"
-    )
-    return f"{text} (this run changed {changed}: the claim is about the experiment as it stands)" if changed else text
+    sign = "≥" if claim.at_least is not None else "≤"
+    bound = claim.at_least if claim.at_least is not None else claim.at_most
+    held = "held" if verdict["held"] else "NOT HELD"
+    text = f"{held}: {claim.metric} {verdict['value']:.4g}, claimed {sign} {bound:g} ({claim.kind}): {claim.reason}"
+    return f"{text} (the claim is about the experiment without {changed})" if changed else text
 
 
 def describe_data(data: Mapping[str, Any]) -> str:

@@ -42,6 +42,7 @@ class _TrainRun(Run):
     def execute(self) -> int:
         run, checkpoint = self._locate()
         with _locked(run):
+            _sweep(run)
             return self._train(run, checkpoint)
 
     def _locate(self) -> tuple[RunPaths, Checkpoint | None]:
@@ -184,6 +185,13 @@ class _TrainRun(Run):
         if self.config.next_step:
             lines["next"] = self.config.next_step
         return f"\n{self.model} · {self.experiment_name} · seed {self.config.seed}\n{table(lines)}"
+
+
+def _sweep(run: RunPaths) -> None:
+    """Remove the unfinished files that a killed process left in the run's folders."""
+    for folder in (run.checkpoints, run.log_file.parent):
+        for leftover in folder.glob(".*.tmp"):
+            leftover.unlink()
 
 
 @contextmanager
