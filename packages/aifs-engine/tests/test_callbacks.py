@@ -1,6 +1,7 @@
 import math
 
 import pytest
+
 from aifs_engine import BestSoFar, Callback, Checkpointing, EarlyStopping, History, Snapshots, Trainer, load_checkpoint
 from aifs_utils.exceptions import ConfigError
 

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from aifs_engine.cli import evaluate_parser, resolve_config, train_parser
 
 sys.path.insert(0, str(Path(__file__).parent / "toy" / "src"))
@@ -18,8 +19,8 @@ def options(parser):
 def test_the_options_of_train_are_frozen():
     assert options(train_parser("toy", EXPERIMENTS)) == [
         "--batch-size", "--device", "--epochs", "--experiment", "--help", "--learning-rate", "--list-experiments",
-        "--load-checkpoint", "--no-save-checkpoint", "--no-wandb", "--output-dir", "--print-config", "--resume", "--seed",
-        "--tags", "--visualize", "-h",
+        "--load-checkpoint", "--no-save-checkpoint", "--no-wandb", "--output-dir", "--print-config", "--resume",
+        "--seed", "--tags", "--visualize", "-h",
     ]  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from aifs_engine import Evaluator
 from aifs_engine.evaluator import RunningMeans
 

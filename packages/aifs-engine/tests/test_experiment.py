@@ -1,6 +1,7 @@
 import math
 
 import pytest
+
 from aifs_engine import Claim, require_choice, require_positive, require_positive_int
 from aifs_utils.exceptions import ConfigError
 

@@ -1,6 +1,7 @@
 import math
 
 import pytest
+
 from aifs_engine import History
 
 

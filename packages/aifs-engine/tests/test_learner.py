@@ -2,6 +2,7 @@ import math
 
 import numpy as np
 import pytest
+
 from aifs_engine import NonFiniteError, Trainer, require_finite
 from aifs_engine.learner import as_loader, batch_size
 from aifs_utils.exceptions import DataError

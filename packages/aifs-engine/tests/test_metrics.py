@@ -3,6 +3,7 @@ import math
 
 import numpy as np
 import pytest
+
 from aifs_engine import metrics
 
 TRUE = np.array([0, 0, 1, 1, 1])

@@ -3,6 +3,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from aifs_engine import Claim
 from aifs_engine.reproduce import reproduce, results_table, summarize, write_results
 

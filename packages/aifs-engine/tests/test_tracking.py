@@ -3,6 +3,7 @@ import math
 import subprocess
 
 import pytest
+
 from aifs_engine import LocalTracker, Tracking, Trainer
 from aifs_engine.tracking import installed_versions, source_commit, without_nan
 

@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+
 from aifs_utils.exceptions import CheckpointError
 from aifs_utils.files import atomic_write
-from numpy.typing import NDArray
 
 FORMAT_VERSION = 1
 SUFFIX = ".safetensors"

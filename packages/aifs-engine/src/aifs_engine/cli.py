@@ -10,11 +10,10 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
-from aifs_utils.exceptions import AIFromScratchError, ConfigError
-from aifs_utils.names import look_up
-
 from aifs_engine.experiment import Experiment
 from aifs_engine.interrupts import Interrupted, raised_interrupts
+from aifs_utils.exceptions import AIFromScratchError, ConfigError
+from aifs_utils.names import look_up
 
 EXIT_DONE, EXIT_ERROR, EXIT_USAGE, EXIT_DIVERGED = 0, 1, 2, 3
 

@@ -9,8 +9,6 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from aifs_utils.paths import RunPaths, new_run
-
 from aifs_engine.checkpoint import Checkpoint, check_shapes
 from aifs_engine.cli import EXIT_DONE, Build
 from aifs_engine.evaluator import Evaluator
@@ -19,6 +17,7 @@ from aifs_engine.history import History
 from aifs_engine.progress import format_row
 from aifs_engine.run import Run, guarded, prepare
 from aifs_engine.summary import describe_data, describe_verdict, judge, matrix, shown, table
+from aifs_utils.paths import RunPaths, new_run
 
 
 def run_evaluate(model: str, config: Any, build: Build, arguments: Namespace, framework: str) -> int:

@@ -15,11 +15,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from aifs_utils.files import write_json, write_text
-
 from aifs_engine.experiment import Claim
 from aifs_engine.run import make_trainer, measure, prepare
 from aifs_engine.tracking import installed_versions
+from aifs_utils.files import write_json, write_text
 
 START, END = "<!-- results:start -->", "<!-- results:end -->"
 

@@ -14,13 +14,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from aifs_utils.device import setup_device
-from aifs_utils.exceptions import AIFromScratchError, CheckpointError
-from aifs_utils.files import write_json
-from aifs_utils.logs import close_logging, setup_logging
-from aifs_utils.paths import RunPaths
-from aifs_utils.seeds import set_random_seed
-
 from aifs_engine.callbacks import BestSoFar, Callback, Snapshots
 from aifs_engine.checkpoint import Checkpoint, find_checkpoints, load_checkpoint
 from aifs_engine.cli import EXIT_DIVERGED, EXIT_ERROR, Build, fail
@@ -32,6 +25,12 @@ from aifs_engine.learner import NonFiniteError
 from aifs_engine.summary import shown
 from aifs_engine.tracking import Tracker, installed_versions, source_commit, without_nan
 from aifs_engine.trainer import Trainer
+from aifs_utils.device import setup_device
+from aifs_utils.exceptions import AIFromScratchError, CheckpointError
+from aifs_utils.files import write_json
+from aifs_utils.logs import close_logging, setup_logging
+from aifs_utils.paths import RunPaths
+from aifs_utils.seeds import set_random_seed
 
 logger = logging.getLogger(__name__)
 

@@ -4,9 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from aifs_utils.exceptions import TrainingError
-
 from aifs_engine.experiment import Claim
+from aifs_utils.exceptions import TrainingError
 
 
 def judge(claim: Claim | None, metrics: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -9,9 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from aifs_utils.files import atomic_write
-
 from aifs_engine.callbacks import Callback
+from aifs_utils.files import atomic_write
 
 if TYPE_CHECKING:
     from aifs_engine.trainer import Trainer

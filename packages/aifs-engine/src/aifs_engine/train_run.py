@@ -11,10 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from aifs_utils.exceptions import TrainingError
-from aifs_utils.files import write_json
-from aifs_utils.paths import RunPaths, find_runs, new_run
-
 from aifs_engine.callbacks import BestSoFar, Checkpointing
 from aifs_engine.checkpoint import Checkpoint, CheckpointFolder, check_shapes
 from aifs_engine.cli import EXIT_DONE, Build
@@ -26,6 +22,9 @@ from aifs_engine.run import Run, config_dict, guarded, make_trainer, measure, pr
 from aifs_engine.summary import describe_data, describe_verdict, judge, shown, table
 from aifs_engine.tracking import LocalTracker, Tracker, Tracking, without_nan
 from aifs_engine.trainer import Trainer
+from aifs_utils.exceptions import TrainingError
+from aifs_utils.files import write_json
+from aifs_utils.paths import RunPaths, find_runs, new_run
 
 logger = logging.getLogger(__name__)
 

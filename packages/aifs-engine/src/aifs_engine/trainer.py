@@ -5,15 +5,14 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from aifs_utils.exceptions import TrainingError
-from aifs_utils.seeds import get_random_state, restore_random_state
-
 from aifs_engine.callbacks import Callback, Checkpointing
 from aifs_engine.evaluator import Evaluator, RunningMeans
 from aifs_engine.experiment import require_positive_int
 from aifs_engine.history import History
 from aifs_engine.interrupts import Interrupted, deferred_interrupts
 from aifs_engine.learner import Learner, NonFiniteError, as_loader, batch_size
+from aifs_utils.exceptions import TrainingError
+from aifs_utils.seeds import get_random_state, restore_random_state
 
 logger = logging.getLogger(__name__)
 

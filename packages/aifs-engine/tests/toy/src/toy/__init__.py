@@ -1,0 +1,1 @@
+"""A model that exists only to test the engine's commands."""

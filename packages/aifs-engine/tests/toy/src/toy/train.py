@@ -11,6 +11,7 @@ def build(config):
     import time
 
     import numpy as np
+
     from aifs_engine.callbacks import Snapshots
     from aifs_engine.learner import require_finite
     from aifs_utils.exceptions import DataError
@@ -37,7 +38,7 @@ def build(config):
             if config.fails_in == "step":
                 raise ZeroDivisionError("a bug")
             X = X * (self.generator.random(X.shape) > 0.2)  # dropout: the learner's own generator
-            X = X + 1e-3 * np.random.standard_normal(X.shape)  # and the global one
+            X = X + 1e-3 * np.random.standard_normal(X.shape)  # noqa: NPY002  # and the global one
             p = 1 / (1 + np.exp(-self.decision_function(X)))
             loss = float(np.mean(np.square(p - y)))
             require_finite(np.inf if config.fails_in == "nan" and self.w.any() else loss)
@@ -74,7 +75,7 @@ def build(config):
                 chosen = order[i * config.batch_size : (i + 1) * config.batch_size]
                 yield self.X[chosen], self.y[chosen]
 
-    generator = np.random.default_rng(7)
+    generator = np.random.default_rng(3)
     X = generator.standard_normal((60, config.n_features))
     y = (X.sum(axis=1) > 0).astype(np.int64)
 
