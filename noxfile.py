@@ -78,7 +78,7 @@ def typing(session: nox.Session) -> None:
 
 
 @nox.session(name="test-packages", python=PYTHONS)
-@nox.parametrize("package", PACKAGES, ids=list(PACKAGES))
+@nox.parametrize("package", list(PACKAGES), ids=list(PACKAGES))
 def test_packages(session: nox.Session, package: str) -> None:
     """Test each package alone, on each Python that is here; what is slow, on the first of them."""
     sync_member(session, package)
@@ -88,7 +88,7 @@ def test_packages(session: nox.Session, package: str) -> None:
 
 
 @nox.session(name="test-models")
-@nox.parametrize("model", MODELS, ids=list(MODELS))
+@nox.parametrize("model", list(MODELS), ids=list(MODELS))
 def test_models(session: nox.Session, model: str) -> None:
     """Test each model with its own pins: build it, run its tests, train and evaluate its debug experiment."""
     sync_member(session, model)
@@ -120,7 +120,9 @@ def build(session: nox.Session) -> None:
     temporary = Path(session.create_tmp()).resolve()
     for name, folder in PACKAGES.items():
         environment = temporary / name
-        session.run_install("uv", "venv", "--quiet", "--clear", "--python", session.virtualenv.location, str(environment))
+        session.run_install(
+            "uv", "venv", "--quiet", "--clear", "--python", session.virtualenv.location, str(environment)
+        )
         python = str(environment / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python"))
         session.run_install("uv", "pip", "install", "--quiet", "--python", python, "--find-links", str(dist), name)
         example = re.findall(r"```python\n(.*?)```", (folder / "README.md").read_text(encoding="utf-8"), re.DOTALL)[0]
@@ -130,7 +132,7 @@ def build(session: nox.Session) -> None:
 
 
 @nox.session
-@nox.parametrize("model", MODELS, ids=list(MODELS))
+@nox.parametrize("model", list(MODELS), ids=list(MODELS))
 def reproduce(session: nox.Session, model: str) -> None:
     """Measure every claim of a model on ten seeds again, and renew the tables of the READMEs."""
     sync(session, "--exact", "--package", model)

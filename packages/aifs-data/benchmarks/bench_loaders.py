@@ -6,6 +6,7 @@ python packages/aifs-data/benchmarks/bench_loaders.py
 import time
 
 import numpy as np
+
 from aifs_data import ArrayLoader
 
 N_SAMPLES, N_FEATURES, BATCH_SIZE, ROUNDS = 60_000, 784, 64, 15

@@ -5,6 +5,7 @@ from dataclasses import FrozenInstanceError, replace
 
 import numpy as np
 import pytest
+
 from aifs_data import Split, load_dataset
 from aifs_utils import DataError
 

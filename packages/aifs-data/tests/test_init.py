@@ -9,8 +9,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import aifs_data
 import pytest
+
+import aifs_data
 
 PACKAGE = Path(aifs_data.__file__).parent
 README = Path(__file__).parents[1] / "README.md"

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-from aifs_data import ArrayLoader, create_data_loaders, load_dataset
-from aifs_utils import DataError
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from aifs_data import ArrayLoader, create_data_loaders, load_dataset
+from aifs_utils import DataError
 
 
 def loader_of(n, batch_size, **options):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from aifs_data import DatasetInfo, Source, describe, list_datasets, load_dataset, registry, split_dataset
 from aifs_utils import DataError
 

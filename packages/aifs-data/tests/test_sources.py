@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from aifs_data import load_dataset
 from aifs_data.sources import _scikit_learn
 

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-from aifs_data import split_indices
-from aifs_utils import DataError
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from aifs_data import split_indices
+from aifs_utils import DataError
 
 labels = st.lists(st.integers(3, 60), min_size=1, max_size=6).flatmap(
     lambda sizes: st.permutations(np.repeat(np.arange(len(sizes)), sizes).tolist())

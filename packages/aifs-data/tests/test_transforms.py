@@ -4,11 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from aifs_data import Split, Standardizer, load_dataset, standardize
-from aifs_utils import DataError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+
+from aifs_data import Split, Standardizer, load_dataset, standardize
+from aifs_utils import DataError
 
 
 def test_the_training_part_gets_mean_0_and_deviation_1():

@@ -6,6 +6,7 @@ import sys
 from types import SimpleNamespace
 
 import pytest
+
 from aifs_utils import ConfigError, setup_device
 
 

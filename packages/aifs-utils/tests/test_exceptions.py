@@ -2,8 +2,9 @@
 
 import pickle
 
-import aifs_utils
 import pytest
+
+import aifs_utils
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from aifs_utils import atomic_write, write_bytes, write_json, write_text
 
 posix = pytest.mark.skipif(os.name == "nt", reason="POSIX permissions, signals and folders")

@@ -9,8 +9,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import aifs_utils
 import pytest
+
+import aifs_utils
 
 PACKAGE = Path(aifs_utils.__file__).parent
 README = Path(__file__).parents[1] / "README.md"

@@ -9,6 +9,7 @@ import textwrap
 import warnings
 
 import pytest
+
 from aifs_utils import ConfigError, close_logging, setup_logging
 
 

@@ -1,6 +1,7 @@
 """Looking up by name."""
 
 import pytest
+
 from aifs_utils import ConfigError, DataError, look_up
 
 CHOICES = {"and": 1, "or": 2, "XOR-cloud": 3}

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+
 from aifs_utils import ConfigError, RunPaths, find_runs, new_run
 
 

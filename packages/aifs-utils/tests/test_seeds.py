@@ -7,6 +7,7 @@ import sys
 
 import numpy as np
 import pytest
+
 from aifs_utils import ConfigError, get_random_state, restore_random_state, set_random_seed
 
 

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+
 from aifs_utils import DataError
 
 if TYPE_CHECKING:  # it takes milliseconds to import

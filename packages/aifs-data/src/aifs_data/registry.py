@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import Any
 
 import numpy as np
+
 from aifs_utils import DataError, look_up
 
 from . import sources

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
 from aifs_utils import DataError
 
 from .checks import require_count, require_number

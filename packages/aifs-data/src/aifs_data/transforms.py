@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
 from aifs_utils import DataError
 
 from .dataset import Dataset, Split

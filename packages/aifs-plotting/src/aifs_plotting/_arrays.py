@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from aifs_utils.exceptions import DataError
 from numpy.typing import ArrayLike, NDArray
+
+from aifs_utils.exceptions import DataError
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]

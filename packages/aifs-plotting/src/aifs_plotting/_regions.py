@@ -8,8 +8,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from aifs_utils.exceptions import DataError
 from numpy.typing import ArrayLike
+
+from aifs_utils.exceptions import DataError
 
 from . import style
 from ._arrays import Array, Classes, Floats, Indices, as_finite, as_labels
@@ -66,7 +67,7 @@ class Scene:
             classes,
             [classes.index(labels) for labels in predictions],
             [classes.index(labels)[place] for place, labels in zip(places, asked, strict=True)],
-            (style.shorten(str(names[0]), 40), style.shorten(str(names[1]), 30)),
+            (str(names[0]), str(names[1])),
         )
 
     @cached_property
@@ -92,6 +93,14 @@ class Scene:
     def marker_size(self) -> float:
         """In points: four samples are large, two thousand are small."""
         return float(np.clip(34 / len(self.shown) ** 0.32, 3.0, 15.0))
+
+    def ticks(self, feature: int, n: int) -> list[float]:
+        """About `n` ticks of a feature; few distinct values, as in a truth table, are the ticks."""
+        low, high = (float(corner[feature]) for corner in self.view)
+        distinct = np.unique(self.X[self.shown, feature])
+        if len(distinct) <= 3 and np.diff(distinct).min(initial=np.inf) > 0.15 * (high - low):
+            return [float(value) for value in distinct]
+        return style.ticks(low, high, n)
 
     def accuracy(self, model: int) -> float:
         """The share of all samples that model number `model` calls right."""
@@ -179,38 +188,44 @@ def small_multiples(
         provenance=provenance,
         height=1.3 + rows * (2.5 if columns < 3 else 1.85),
     )
-    all_axes = style.panels(fig, rows, columns, left=0.72, top=0.3, between=(0.16, 0.36), sharex=True, sharey=True)
-    frame(all_axes[0], scene)
+    all_axes = planes(fig, scene, rows, columns, top=0.3)
+    width, _ = style.size_of(all_axes[0])
     lines = []
     for i, axes in enumerate(all_axes[:n]):
         draw_regions(axes, scene, i)
         lines.append(draw_lines(axes, scene, i, linewidth=1.6))
         scene.draw_samples(axes, i, scale=0.7)
-        axes.set_title(titles[i])
-        if i % columns == 0:
-            axes.set_ylabel(scene.feature_names[1])
-        if i + columns >= n:
-            axes.set_xlabel(scene.feature_names[0])
+        axes.set_title(style.fit(fig, titles[i], width, style.NORMAL))
+        if i + columns >= n:  # the lowest of its column
+            axes.set_xlabel(all_axes[-1].get_xlabel())
             axes.tick_params(labelbottom=True)
     for axes in all_axes[n:]:
         axes.remove()
     return fig, all_axes[:n], lines
 
 
-def frame(axes: Axes, scene: Scene) -> None:
-    """Set limits and ticks, before anything is drawn; few distinct values, as in a truth table, are the ticks."""
-    from matplotlib.ticker import MaxNLocator
-
-    (left, bottom), (right, top) = scene.view
-    axes.set_xlim(left, right)
-    axes.set_ylim(bottom, top)
-    for i, axis in enumerate((axes.xaxis, axes.yaxis)):
-        distinct = np.unique(scene.X[scene.shown, i])
-        if len(distinct) <= 3 and np.diff(distinct).min(initial=np.inf) > 0.15 * (distinct[-1] - distinct[0]):
-            axis.set_ticks(distinct)
-        else:
-            axis.set_major_locator(MaxNLocator(nbins=5))
-        axis.set_major_formatter(lambda value, _: f"{value:g}")
+def planes(fig: Figure, scene: Scene, rows: int = 1, columns: int = 1, *, top: float = 0.08) -> list[Axes]:
+    """Axes with limits, ticks and names of the scene's plane, all alike."""
+    (left, bottom), (right, upper) = scene.view
+    up = scene.ticks(1, 5)
+    margin = 0.45 + max(style.text_width(fig, label) for label in style.tick_labels(up))
+    between = (0.16, 0.36)
+    all_axes = style.panels(fig, rows, columns, left=margin, top=top, between=between, sharex=True, sharey=True)
+    width, height = style.size_of(all_axes[0])
+    for n in (5, 4, 3, 2):
+        across = scene.ticks(0, n)
+        if sum(style.text_width(fig, label) + 0.12 for label in style.tick_labels(across)) < width:
+            break
+    axes = all_axes[0]
+    axes.set(xlim=(left, right), ylim=(bottom, upper))
+    axes.set_xticks(across, style.tick_labels(across))
+    axes.set_yticks(up, style.tick_labels(up))
+    for i, axes in enumerate(all_axes):
+        if i % columns == 0:
+            axes.set_ylabel(style.fit(fig, scene.feature_names[1], height, style.NORMAL))
+        if i // columns == rows - 1:
+            axes.set_xlabel(style.fit(fig, scene.feature_names[0], width, style.NORMAL))
+    return all_axes
 
 
 def _look(k: int) -> dict[str, Any]:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from aifs_utils.exceptions import DataError
 from numpy.typing import ArrayLike, NDArray
+
+from aifs_utils.exceptions import DataError
 
 from . import style
 from ._arrays import Classes, Floats, as_finite, as_labels

@@ -10,13 +10,14 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from aifs_utils.exceptions import DataError
 from numpy.typing import ArrayLike, NDArray
+
+from aifs_utils.exceptions import DataError
 
 from . import style
 from ._arrays import Classes, as_labels
 from ._matrix import draw_matrix
-from ._regions import Predict, Scene, draw_lines, draw_regions, frame, small_multiples
+from ._regions import Predict, Scene, draw_lines, draw_regions, planes, small_multiples
 from ._thresholds import Curve, curve_figure, mark_decisions, mean_area, one_against_rest
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ def roc_curve(
     --------
     >>> fig = roc_curve([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8])
     >>> fig.axes[0].get_xlabel()
-    'false-positive rate (share of the negatives)'
+    'false-positive rate (share of negatives)'
     """
     from sklearn.metrics import auc
     from sklearn.metrics import roc_curve as rates
@@ -261,13 +262,10 @@ def decision_boundary(
         provenance=provenance,
         height=4.2,
     )
-    (axes,) = style.panels(fig, left=0.72)
-    frame(axes, scene)
+    (axes,) = planes(fig, scene)
     draw_regions(axes, scene, 0)
     draw_lines(axes, scene, 0, linewidth=1.6)
     scene.draw_samples(axes, 0)
-    axes.set_xlabel(scene.feature_names[0])
-    axes.set_ylabel(scene.feature_names[1])
     return fig
 
 
@@ -373,13 +371,10 @@ def compare_boundaries(
     looks = [_line_look(i, len(scene.classes)) for i in range(len(names))]
     key = [*scene.key(misclassified=False), *zip(names, looks, strict=True)]
     fig = style.new_figure(title, key=key, notes=scene.notes, provenance=provenance, height=4.4)
-    (axes,) = style.panels(fig, left=0.72)
-    frame(axes, scene)
+    (axes,) = planes(fig, scene)
     scene.draw_samples(axes)
     for i, look in enumerate(looks):
         draw_lines(axes, scene, i, **look)
-    axes.set_xlabel(scene.feature_names[0])
-    axes.set_ylabel(scene.feature_names[1])
     return fig
 
 

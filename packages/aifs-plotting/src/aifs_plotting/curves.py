@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from aifs_utils.exceptions import DataError
 from numpy.typing import NDArray
+
+from aifs_utils.exceptions import DataError
 
 from . import style
 from ._arrays import HUGE, Floats, as_floats
@@ -34,6 +36,44 @@ class _Curve:
     colour: str
     linestyle: Any
     values: Floats  # (n_epochs,), NaN where there is no finite value
+
+
+@dataclass(frozen=True)
+class _Scale:
+    """The y axis of a panel."""
+
+    low: float
+    high: float
+    ticks: list[float]
+    is_log: bool = False
+
+    @classmethod
+    def of(cls, metric: str, values: Floats) -> _Scale:
+        """Choose limits; an accuracy ends at 1, a loss over decades is logarithmic."""
+        values = values[~np.isnan(values)]
+        low, high = (float(values.min()), float(values.max())) if len(values) else (0.0, 1.0)
+        if metric == "accuracy" and low >= 0 and high <= 1:
+            low, high = (math.floor(low * 10 - 0.5) / 10 if low > 0.55 else 0.0), 1.0
+        elif low > 0 and high >= 100 * low:
+            decades = range(math.ceil(math.log10(low)), math.floor(math.log10(high)) + 1)
+            ticks = [10.0**decade for decade in decades[:: -(-len(decades) // 6)]]
+            return cls(low / 1.5, high * 1.5, ticks, is_log=True)
+        else:
+            room = 0.08 * (high - low) or 0.5 * abs(high) or 1.0
+            low, high = (0.0 if 0 <= low <= 0.5 * high else low - room), high + room
+        return cls(low, high, style.ticks(low, high, 5))
+
+    def apply(self, axes: Axes, metric: str) -> None:
+        """Set limits, ticks and the label, which is written above the axis: there it has room."""
+        if self.is_log:
+            axes.set_yscale("log")
+            axes.minorticks_off()
+        axes.set_ylim(self.low, self.high)
+        axes.set_yticks(self.ticks, style.tick_labels(self.ticks))
+        axes.grid(axis="y")
+        label = metric.replace("_", " ") + (" (log scale)" if self.is_log else "")
+        axes.set_ylabel(label, rotation="horizontal", ha="left")
+        axes.yaxis.set_label_coords(0, 1 + 0.06 / style.size_of(axes)[1])
 
 
 @style.context()
@@ -83,21 +123,28 @@ def learning_curves(
         raise DataError(f"nothing to draw: expected train_ or val_ columns of {', '.join(metrics)}; got {columns}")
     epochs = _epochs(history, present)
 
-    height = 1.2 + 1.5 * max(len(present), 2)
-    notes = [note for metric, curves in present.items() for note in _gaps(epochs, metric, curves)]
     lowest = _lowest(present)
-    key = [(f"lowest validation loss: epoch {epochs[lowest]:g}", _RING)] if lowest is not None else []
-    title = title or _title(epochs, present)
-    fig = style.new_figure(title, height=height, provenance=provenance, notes=notes, key=key)
-    right = 0.3 + max(
-        style.text_width(fig, _end_label(metric, c), weight="bold") for metric, cs in present.items() for c in cs
+    fig = style.new_figure(
+        title or _title(epochs, present),
+        height=1.2 + 1.5 * max(len(present), 2),
+        provenance=provenance,
+        notes=[note for metric, curves in present.items() for note in _gaps(epochs, metric, curves)],
+        key=[(f"lowest validation loss: epoch {epochs[lowest]:g}", _RING)] if lowest is not None else [],
     )
-    all_axes = style.panels(fig, len(present), left=0.7, right=right, top=0.26, between=(0.2, 0.32), sharex=True)
-    for axes, (metric, curves) in zip(all_axes, present.items(), strict=True):
-        _draw(axes, epochs, metric, curves)
+    scales = [
+        _Scale.of(metric, np.concatenate([curve.values for curve in curves])) for metric, curves in present.items()
+    ]
+    ends = [_end_label(metric, curve) for metric, curves in present.items() for curve in curves]
+    left = 0.22 + max(style.text_width(fig, label) for scale in scales for label in style.tick_labels(scale.ticks))
+    right = 0.34 + max(style.text_width(fig, label) for label in ends)
+    all_axes = style.panels(fig, len(present), left=left, right=right, top=0.26, between=(0.2, 0.32), sharex=True)
+    _epoch_axis(all_axes[-1], epochs)
+    for axes, scale, (metric, curves) in zip(all_axes, scales, present.items(), strict=True):
+        scale.apply(axes, metric)
+        _draw(axes, epochs, curves)
+        _label_ends(axes, metric, curves)
         if metric == "loss" and lowest is not None:
             axes.plot(epochs[lowest], curves[-1].values[lowest], **_RING, clip_on=False)
-    _epoch_axis(all_axes[-1], epochs)
     return fig
 
 
@@ -144,7 +191,8 @@ def _epochs_text(n: int) -> str:
 def _lowest(present: Mapping[str, Sequence[_Curve]]) -> int | None:
     """The index of the epoch of the lowest validation loss, where there is something to choose from."""
     for curve in present.get("loss", ()):
-        if curve.label == "validation" and np.isfinite(curve.values).sum() > 1:
+        finite = curve.values[~np.isnan(curve.values)]
+        if curve.label == "validation" and len(finite) and finite.min() < finite.max():
             return int(np.nanargmin(curve.values))
     return None
 
@@ -159,7 +207,7 @@ def _gaps(epochs: Floats, metric: str, curves: Sequence[_Curve]) -> list[str]:
     return notes
 
 
-def _draw(axes: Axes, epochs: Floats, metric: str, curves: Sequence[_Curve]) -> None:
+def _draw(axes: Axes, epochs: Floats, curves: Sequence[_Curve]) -> None:
     for curve in curves:
         missing = np.isnan(curve.values)
         line = {"color": curve.colour, "linestyle": curve.linestyle, "label": curve.label, "clip_on": False}
@@ -167,12 +215,6 @@ def _draw(axes: Axes, epochs: Floats, metric: str, curves: Sequence[_Curve]) -> 
         if missing.any():
             low = np.full(missing.sum(), 0.06)
             axes.plot(epochs[missing], low, "x", color=curve.colour, transform=axes.get_xaxis_transform())
-    axes.grid(axis="y")
-    scale = _scale(axes, metric, np.concatenate([curve.values for curve in curves]))
-    axes.set_ylabel(metric.replace("_", " ") + scale, rotation="horizontal", ha="left")
-    axes.yaxis.set_label_coords(0, 1 + 0.06 / style.size_of(axes)[1])
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    _label_ends(axes, metric, curves)
 
 
 def _marked(missing: NDArray[np.bool_]) -> list[int]:
@@ -181,22 +223,6 @@ def _marked(missing: NDArray[np.bool_]) -> list[int]:
         return list(range(len(missing)))
     gap = np.concatenate(([True], missing, [True]))
     return np.flatnonzero(gap[:-2] & ~missing & gap[2:]).tolist()
-
-
-def _scale(axes: Axes, metric: str, values: Floats) -> str:
-    """Set the limits of the y axis and a logarithmic scale where one is needed; return what the label says of it."""
-    values = values[~np.isnan(values)]
-    low, high = (values.min(), values.max()) if len(values) else (0.0, 1.0)
-    if metric == "accuracy" and low >= 0 and high <= 1:
-        axes.set_ylim(max(0.0, np.floor(low * 10 - 0.5) / 10) if low > 0.55 else 0.0, 1.0)
-    elif low > 0 and high >= 100 * low:
-        axes.set_yscale("log")
-        axes.yaxis.set_minor_formatter(lambda value, _: "")
-        return " (log scale)"
-    else:
-        room = 0.08 * (high - low) or 0.5 * abs(high) or 1.0
-        axes.set_ylim(0.0 if 0 <= low <= 0.5 * high or high == 0 == low else low - room, high + room)
-    return ""
 
 
 def _label_ends(axes: Axes, metric: str, curves: Sequence[_Curve]) -> None:
@@ -228,12 +254,8 @@ def _end_label(metric: str, curve: _Curve) -> str:
 
 
 def _epoch_axis(axes: Axes, epochs: Floats) -> None:
-    from matplotlib.ticker import MaxNLocator
-
-    axes.set_xlabel("epoch")
-    low, high = epochs.min(), epochs.max()
+    low, high = float(epochs.min()), float(epochs.max())
     axes.set_xlim(*((low, high) if high > low else (low - 0.5, high + 0.5)))
-    if len(epochs) <= 10:
-        axes.set_xticks(epochs)
-    else:
-        axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
+    values = style.ticks(low, high, 7, integer=True) if high > low else [low]
+    axes.set_xticks(values, style.tick_labels(values))
+    axes.set_xlabel("epoch")

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from aifs_utils.exceptions import DataError
 from numpy.typing import ArrayLike
+
+from aifs_utils.exceptions import DataError
 
 from . import style
 from ._arrays import Floats, as_finite

@@ -312,6 +312,30 @@ def share(value: float) -> str:
     return text if len(text) > 4 else f"{value:.2f}"
 
 
+def ticks(low: float, high: float, n: int, *, integer: bool = False) -> list[float]:
+    """At most about `n` round numbers from `low` to `high`."""
+    from matplotlib.ticker import MaxNLocator
+
+    slack = 1e-9 * (high - low)
+    values = MaxNLocator(nbins=n, integer=integer, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
+    return [float(value) for value in values if low - slack <= value <= high + slack]
+
+
+def tick_labels(values: Sequence[float]) -> list[str]:
+    """The values with as few digits as tell them apart.
+
+    Examples
+    --------
+    >>> tick_labels([0.0, 0.5, 1.0]), tick_labels([1e6, 1e6 + 1])
+    (['0', '0.5', '1'], ['1000000', '1000001'])
+    """
+    for digits in range(4, 17):
+        labels = [f"{value:.{digits}g}" for value in values]
+        if len(set(labels)) == len(set(values)):
+            break
+    return labels
+
+
 def fit(fig: Figure, text: str, width: float, size: float = SMALL) -> str:
     """Return `text`, with its middle cut out where it is wider than `width` inches: numbers are at the end of names."""
     kept, shown = len(text), text
@@ -362,6 +386,8 @@ def save_figure(fig: Figure, path: str | os.PathLike[str]) -> Path:
 
 def _wrap(fig: Figure, text: str, size: float, weight: str, width: float) -> list[str]:
     """Lines of `text` that are no wider than `width` inches; a word that is wider is cut."""
+    if not text or text_width(fig, text, size, weight) <= width:  # measuring costs a millisecond
+        return [text] if text else []
     lines: list[str] = []
     for word in text.split():
         longer = f"{lines[-1]} {word}" if lines else word
