@@ -57,7 +57,8 @@ def atomic_write(
 
     Examples
     --------
-    >>> with atomic_write("weights.txt", "w") as file:
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder, atomic_write(f"{folder}/weights.txt", "w") as file:
     ...     written = file.write("1.0")
     """
     if mode not in ("wb", "w"):
