@@ -137,7 +137,7 @@ def reproduce(session: nox.Session, model: str) -> None:
     """Measure every claim of a model on ten seeds again, and renew the tables of the READMEs."""
     sync(session, "--exact", "--package", model)
     session.run("python", "-m", "aifs_engine.reproduce", model, "--write", str(MODELS[model]), *session.posargs)
-    session.run("python", str(ROOT / "docs" / "models_table.py"))
+    session.run("python", str(ROOT / "docs" / "refresh_readmes.py"), str(MODELS[model]))
 
 
 @nox.session

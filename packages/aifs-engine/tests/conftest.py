@@ -83,3 +83,48 @@ def toy(tmp_path, toy_environment):
         return finished
 
     return run
+
+
+@pytest.fixture
+def train(toy):
+    """Train the toy on an experiment, in tmp_path/outputs, without wandb."""
+
+    def run(experiment, *arguments, check=0):
+        return toy(
+            "train", "--experiment", experiment, "--no-wandb", "--output-dir", "outputs", *arguments, check=check
+        )
+
+    return run
+
+
+@pytest.fixture
+def start(tmp_path, toy_environment):
+    """Start training the toy's slow experiment in tmp_path and return the process."""
+
+    def run(output, *arguments, **environment):
+        command = [
+            sys.executable,
+            "-m",
+            "toy.train",
+            "train",
+            "--experiment",
+            "slow",
+            "--no-wandb",
+            "--output-dir",
+            output,
+        ]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        return subprocess.Popen([*command, *arguments], cwd=tmp_path, env={**toy_environment, **environment}, **pipes)
+
+    return run
+
+
+@pytest.fixture
+def only_file(tmp_path):
+    """The one file in tmp_path that a pattern matches."""
+
+    def find(pattern):
+        (path,) = tmp_path.glob(pattern)
+        return path
+
+    return find
