@@ -23,7 +23,11 @@ arrays = npst.arrays(
 )
 names = st.text().filter(lambda name: name != "$tensor")
 leaves = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | arrays
-states = st.dictionaries(names, st.recursive(leaves, lambda s: st.lists(s) | st.dictionaries(names, s)))
+states = st.dictionaries(
+    names,
+    st.recursive(leaves, lambda s: st.lists(s, max_size=3) | st.dictionaries(names, s, max_size=3), max_leaves=8),
+    max_size=4,
+)
 
 
 def same(a, b):
@@ -36,7 +40,7 @@ def same(a, b):
     return type(a) is type(b) and a == b
 
 
-@settings(max_examples=50, suppress_health_check=[HealthCheck.too_slow])  # nested states take long to draw
+@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])  # nested states take long to draw
 @given(states)
 def test_any_state_comes_back_to_the_bit(tmp_path_factory, state):
     path = tmp_path_factory.mktemp("checkpoint") / "x.safetensors"

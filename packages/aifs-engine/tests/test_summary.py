@@ -35,7 +35,7 @@ def test_a_stand_in_is_called_one():
 
 
 def test_columns_are_aligned():
-    assert table({"a": "1", "long": "2\n3"}) == "  a       1\n  long    2\n          3"
+    assert table({"a": "1", "long": "2\n3"}) == "  a     1\n  long  2\n        3"
     assert matrix([[1, 10], [3, 4]]).splitlines()[:2] == [" 1 10", " 3  4"]
 
 
