@@ -29,6 +29,10 @@ def line(a=1.0, b=1.0, c=0.5):
     return lambda X: (a * X[:, 0] + b * X[:, 1] > c).astype(int)
 
 
+SNAPSHOTS = [(epoch, line(c=0.2 * i)) for i, epoch in enumerate([0, 1, 2, 5, 10, 20, 50, 100])]
+MODELS = {"perceptron": line(1, 0.4, 1.2), "ADALINE": line(1, 1, 2)}
+
+
 def constant(label):
     return lambda X: np.full(len(X), label)
 
@@ -121,7 +125,7 @@ class TestConfusionMatrix:
         with pytest.raises(DataError, match=message):
             confusion_matrix(y_true, y_pred, class_names=names)
 
-    @settings(max_examples=20, deadline=None)
+    @settings(max_examples=10, deadline=None)
     @given(st.integers(1, 30), st.integers(1, 60), st.integers(0, 2**32 - 1))
     def test_the_cells_hold_every_sample(self, tidy, k, n, seed):
         rng = np.random.default_rng(seed)
@@ -338,7 +342,7 @@ class TestDecisionBoundary:
         decision_boundary(predict, XOR, XOR_Y)
         assert sum(asked) < 30_000
 
-    @settings(max_examples=20, deadline=None)
+    @settings(max_examples=10, deadline=None)
     @given(
         hnp.arrays(float, st.tuples(st.integers(1, 30), st.just(2)), elements=st.floats(-1e6, 1e6, width=32)),
         st.integers(0, 2**32 - 1),
@@ -354,10 +358,8 @@ class TestDecisionBoundary:
 
 
 class TestEvolution:
-    snapshots = [(epoch, line(c=0.2 * i)) for i, epoch in enumerate([0, 1, 2, 5, 10, 20, 50, 100])]
-
     def test_there_is_a_panel_per_snapshot_with_the_same_axes(self, tidy, words):
-        fig = decision_boundary_evolution(self.snapshots[:3], XOR, XOR_Y, provenance=PROVENANCE)
+        fig = decision_boundary_evolution(SNAPSHOTS[:3], XOR, XOR_Y, provenance=PROVENANCE)
         tidy(fig)
         assert [axes.get_title(loc="left") for axes in fig.axes] == ["epoch 0: 0.75", "epoch 1: 0.75", "epoch 2: 0.75"]
         assert len({axes.get_xlim() for axes in fig.axes}) == len({axes.get_ylim() for axes in fig.axes}) == 1
@@ -366,11 +368,11 @@ class TestEvolution:
         assert PROVENANCE.text in words(fig)
 
     def test_earlier_boundaries_are_drawn_again(self):
-        fig = decision_boundary_evolution(self.snapshots[:4], CLOUD, CLOUD_Y)
+        fig = decision_boundary_evolution(SNAPSHOTS[:4], CLOUD, CLOUD_Y)
         assert [len(axes.patches) for axes in fig.axes] == [0, 1, 2, 3]
 
     def test_of_many_snapshots_the_first_the_last_and_four_between_are_drawn(self, tidy, words):
-        fig = decision_boundary_evolution(self.snapshots, CLOUD, CLOUD_Y)
+        fig = decision_boundary_evolution(SNAPSHOTS, CLOUD, CLOUD_Y)
         tidy(fig)
         titles = [axes.get_title(loc="left").split(":")[0] for axes in fig.axes]
         assert (titles[0], titles[-1], len(titles)) == ("epoch 0", "epoch 100", 6)
@@ -378,7 +380,7 @@ class TestEvolution:
 
     @pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 6])
     def test_any_number_of_panels_is_tidy(self, n, tidy, words):
-        fig = decision_boundary_evolution(self.snapshots[:n], CLOUD, CLOUD_Y, class_names=["a", "b"])
+        fig = decision_boundary_evolution(SNAPSHOTS[:n], CLOUD, CLOUD_Y, class_names=["a", "b"])
         tidy(fig)
         assert len(fig.axes) == n
         assert ("earlier boundaries" in words(fig)) == (n > 1)
@@ -389,19 +391,17 @@ class TestEvolution:
 
 
 class TestCompareBoundaries:
-    models = {"perceptron": line(1, 0.4, 1.2), "ADALINE": line(1, 1, 2)}
-
     def test_side_by_side(self, tidy, words):
-        fig = compare_boundaries(self.models, CLOUD, CLOUD_Y, provenance=PROVENANCE)
+        fig = compare_boundaries(MODELS, CLOUD, CLOUD_Y, provenance=PROVENANCE)
         tidy(fig)
-        accuracies = [np.mean(predict(CLOUD) == CLOUD_Y) for predict in self.models.values()]
+        accuracies = [np.mean(predict(CLOUD) == CLOUD_Y) for predict in MODELS.values()]
         titles = [axes.get_title(loc="left") for axes in fig.axes]
-        assert titles == [f"{name}: {style.share(a)}" for name, a in zip(self.models, accuracies, strict=True)]
+        assert titles == [f"{name}: {style.share(a)}" for name, a in zip(MODELS, accuracies, strict=True)]
         assert "on the same 200 samples" in words(fig)
         assert PROVENANCE.text in words(fig)
 
     def test_on_one_axes_each_line_has_a_look_of_its_own(self, tidy, words):
-        fig = compare_boundaries(self.models, CLOUD, CLOUD_Y, overlay=True)
+        fig = compare_boundaries(MODELS, CLOUD, CLOUD_Y, overlay=True)
         tidy(fig)
         (axes,) = fig.axes
         looks = [(str(c.get_edgecolor()), str(c.get_linestyle())) for c in axes.collections]

@@ -142,7 +142,7 @@ def test_what_cannot_be_drawn_is_refused(history, message):
         learning_curves(history)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(
     st.integers(1, 20).flatmap(
         lambda n: st.dictionaries(

@@ -102,7 +102,7 @@ def test_what_does_not_fit_is_refused(weights, shape, class_names, message):
         weights_as_images(weights, shape, class_names=class_names)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(
     hnp.array_shapes(min_dims=3, max_dims=3, max_side=12).flatmap(
         lambda shape: hnp.arrays(float, shape, elements=st.floats(-1e99, 1e99))

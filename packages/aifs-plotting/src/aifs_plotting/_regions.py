@@ -151,19 +151,22 @@ def draw_regions(axes: Axes, scene: Scene, model: int) -> None:
     axes.imshow(tints[grid], extent=(left, right, bottom, top), origin="lower", aspect="auto", interpolation="nearest")
 
 
-def draw_lines(axes: Axes, scene: Scene, model: int, *, color: str = style.INK, **look: Any) -> list[Path]:
+def draw_lines(
+    axes: Axes, scene: Scene, model: int, *, color: str = style.INK, linewidth: float = 1.6, linestyle: Any = "-"
+) -> list[Path]:
     """Draw the lines between the classes, and return them; between very many classes there are none."""
     grid = scene.grids[model]
     low, high = scene.view
     middles = np.arange(1, len(grid)) / len(grid)
     across, up = (low[i] + (high[i] - low[i]) * middles for i in (0, 1))
+    look: dict[str, Any] = {"levels": [0.5], "colors": [color], "linewidths": [linewidth], "linestyles": [linestyle]}
     called = np.unique(grid)
     lines: list[Path] = []
     for k in called[1:] if len(called) <= MAX_NAMED else ():
         inside = (grid == k).astype(np.float32)
         # The mean of four neighbours turns the grid's stairs into a line.
         smooth = (inside[1:, 1:] + inside[:-1, 1:] + inside[1:, :-1] + inside[:-1, :-1]) / 4
-        lines += axes.contour(across, up, smooth, levels=[0.5], colors=[color], **look).get_paths()
+        lines += axes.contour(across, up, smooth, **look).get_paths()
     return lines
 
 
@@ -193,7 +196,7 @@ def small_multiples(
     lines = []
     for i, axes in enumerate(all_axes[:n]):
         draw_regions(axes, scene, i)
-        lines.append(draw_lines(axes, scene, i, linewidth=1.6))
+        lines.append(draw_lines(axes, scene, i))
         scene.draw_samples(axes, i, scale=0.7)
         axes.set_title(style.fit(fig, titles[i], width, style.NORMAL))
         if i + columns >= n:  # the lowest of its column

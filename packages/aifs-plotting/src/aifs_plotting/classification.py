@@ -264,7 +264,7 @@ def decision_boundary(
     )
     (axes,) = planes(fig, scene)
     draw_regions(axes, scene, 0)
-    draw_lines(axes, scene, 0, linewidth=1.6)
+    draw_lines(axes, scene, 0)
     scene.draw_samples(axes, 0)
     return fig
 

@@ -55,9 +55,9 @@ class _Scale:
         if metric == "accuracy" and low >= 0 and high <= 1:
             low, high = (math.floor(low * 10 - 0.5) / 10 if low > 0.55 else 0.0), 1.0
         elif low > 0 and high >= 100 * low:
+            low, high = low / 1.5, high * 1.5
             decades = range(math.ceil(math.log10(low)), math.floor(math.log10(high)) + 1)
-            ticks = [10.0**decade for decade in decades[:: -(-len(decades) // 6)]]
-            return cls(low / 1.5, high * 1.5, ticks, is_log=True)
+            return cls(low, high, [10.0**decade for decade in decades[:: -(-len(decades) // 6)]], is_log=True)
         else:
             room = 0.08 * (high - low) or 0.5 * abs(high) or 1.0
             low, high = (0.0 if 0 <= low <= 0.5 * high else low - room), high + room

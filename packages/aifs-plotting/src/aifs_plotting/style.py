@@ -428,6 +428,6 @@ def _draw_key(fig: Figure, rows: Sequence[Sequence[_Entry]], y: float) -> None:
     for i, row in enumerate(rows):
         for x, label, properties in row:
             is_line = properties.get("linestyle", "none") != "none"
-            xs = [x + 0.12, x + 0.36] if is_line else [x + 0.22]
+            xs = [x + 0.08, x + 0.34] if is_line else [x + 0.22]
             fig.add_artist(Line2D(xs, [y - i * 0.22] * len(xs), transform=fig.dpi_scale_trans, **properties))
             fig.text(x + 0.42, y - i * 0.22, label, size=SMALL, va="center_baseline", transform=fig.dpi_scale_trans)
