@@ -385,6 +385,11 @@ class TestEvolution:
         assert len(fig.axes) == n
         assert ("earlier boundaries" in words(fig)) == (n > 1)
 
+    def test_a_panel_without_a_boundary_says_what_all_of_it_is(self, tidy):
+        fig = decision_boundary_evolution([(0, constant(1)), (1, line())], XOR, XOR_Y, class_names=["no", "yes"])
+        tidy(fig)
+        assert [axes.get_title(loc="left") for axes in fig.axes] == ["epoch 0: 0.50, all “yes”", "epoch 1: 0.75"]
+
     def test_no_snapshot_is_refused(self):
         with pytest.raises(DataError, match="at least one snapshot"):
             decision_boundary_evolution([], XOR, XOR_Y)

@@ -106,6 +106,11 @@ class Scene:
         """The share of all samples that model number `model` calls right."""
         return float(np.mean(self.predictions[model] == self.y))
 
+    def only_class(self, model: int) -> str | None:
+        """The class that model number `model` calls the whole plane in view, where it is one."""
+        first = int(self.grids[model][0, 0])
+        return self.classes.names[first] if (self.grids[model] == first).all() else None
+
     def key(self, *, misclassified: bool = True) -> list[tuple[str, Mapping[str, Any]]]:
         """What the marks mean."""
         occurring = np.unique(np.concatenate([self.y, *(grid.ravel() for grid in self.grids)]))
@@ -198,7 +203,9 @@ def small_multiples(
         draw_regions(axes, scene, i)
         lines.append(draw_lines(axes, scene, i))
         scene.draw_samples(axes, i, scale=0.7)
-        axes.set_title(style.fit(fig, titles[i], width, style.NORMAL))
+        only = scene.only_class(i)
+        text = titles[i] if only is None else f"{titles[i]}, all “{only}”"
+        axes.set_title(style.fit(fig, text, width, style.NORMAL))
         if i + columns >= n:  # the lowest of its column
             axes.set_xlabel(all_axes[-1].get_xlabel())
             axes.tick_params(labelbottom=True)

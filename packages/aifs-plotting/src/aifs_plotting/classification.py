@@ -254,9 +254,10 @@ def decision_boundary(
     """
     scene = Scene.of([predict], X, y, class_names, feature_names, resolution)
     n_right = int(np.sum(scene.predictions[0] == scene.y))
+    only = scene.only_class(0)
     fig = style.new_figure(
         title or _accuracy(n_right, len(scene.y)),
-        subtitle=_one_class(scene),
+        subtitle="" if only is None else f"No boundary in view: all of it is called “{only}”",
         key=scene.key(misclassified=n_right < len(scene.y)),
         notes=scene.notes,
         provenance=provenance,
@@ -294,7 +295,7 @@ def decision_boundary_evolution(
     Returns
     -------
     matplotlib.figure.Figure
-        One axes per snapshot, titled with its epoch and accuracy.
+        One axes per snapshot, titled with its epoch and accuracy, and with the class where it calls all the same.
 
     Raises
     ------
@@ -399,11 +400,6 @@ def _most_confused(counts: NDArray[np.int64], names: Sequence[str]) -> str:
     pairs = [divmod(int(i), len(counts)) for i in order if wrong.flat[i]]
     parts = [f"{style.shorten(names[t])} taken for {style.shorten(names[p])} ({wrong[t, p]:,}×)" for t, p in pairs]
     return f"Most often: {', '.join(parts)}"
-
-
-def _one_class(scene: Scene) -> str:
-    called = np.unique(scene.grids[0])
-    return f"No boundary in view: all of it is called “{scene.classes.names[called[0]]}”" if len(called) == 1 else ""
 
 
 def _line_look(i: int, n_classes: int) -> dict[str, Any]:

@@ -300,10 +300,12 @@ def number(value: float) -> str:
     >>> number(0.12345), number(1.0), number(0.99999)
     ('0.123', '1', '0.99999')
     """
+    if not 0.99 < value < 1 - 1e-9:  # nearer to 1 is the rounding of a sum
+        return f"{value:.3g}"
     digits = 3
-    while value < 1 <= float(text := f"{value:.{digits}g}"):
+    while float(f"{value:.{digits}g}") == 1:
         digits += 1
-    return text if value < 1 else f"{value:.3g}"
+    return f"{value:.{digits}g}"
 
 
 def share(value: float) -> str:
