@@ -11,6 +11,7 @@ import yaml
 
 from .workspace import ROOT, Member, load_members
 
+DOCUMENTS = [path for pattern in ("*.md", ".github/*.md", "*/*/*.md") for path in sorted(ROOT.glob(pattern))]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 every_workflow = pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
 
@@ -65,6 +66,12 @@ def test_the_jobs_run_sessions_that_exist():
     jobs = read_yaml(ROOT / ".github" / "workflows" / "ci.yml")["jobs"]
     called = {*jobs["checks"]["strategy"]["matrix"]["session"], "test-packages", "test-models"}
     assert called <= nox_sessions()
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_a_document_names_sessions_that_exist(document: Path):
+    named = re.findall(r"nox (?:-s|--session) [\"']?([a-z-]+[a-z])", document.read_text(encoding="utf-8"))
+    assert set(named) <= nox_sessions()
 
 
 def test_every_python_from_the_oldest_we_promise_is_tested():
