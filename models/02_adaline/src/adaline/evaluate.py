@@ -1,2 +1,10 @@
-def main():
-    import numpy; print('adaline', numpy.__version__)
+"""Measure trained weights of ADALINE: ``evaluate --experiment iris-easy --checkpoint FILE``."""
+
+from adaline.config import EXPERIMENTS
+from adaline.train import build
+from aifs_engine.cli import evaluate_command
+
+
+def main() -> int:
+    """The console script."""
+    return evaluate_command("adaline", EXPERIMENTS, build)
