@@ -1,7 +1,8 @@
 """The LMS rule for many samples: a block of them at once, with the weights of the plain loop but for rounding.
 
 Within a block, sample i is met by the weights that the samples before it have left. With r the errors that the block
-would make with the weights from before it, and K = X Xᵀ + 1 the products of its inputs (the bias as one more input of 1),
+would make with the weights from before it, and K = X Xᵀ + 1 the products of its inputs (the bias as one more input of
+1),
 
     e_i = r_i - η Σ_{j<i} K_ij e_j            so        (I + η L) e = r,   L the part of K below its diagonal,
 

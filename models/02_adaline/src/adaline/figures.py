@@ -4,7 +4,7 @@ from pathlib import Path
 
 
 def draw(result, dataset) -> list[Path]:
-    """Draw the foundational playbook on the test data; with two rules trained, both boundaries in one figure as well."""
+    """Draw the foundational playbook on the test data; with two rules trained, both boundaries in one as well."""
     from aifs_plotting import Provenance, compare_boundaries, generate_visualizations, save_figure
 
     learner, X, y = result.learner, dataset.test.X, dataset.test.y
