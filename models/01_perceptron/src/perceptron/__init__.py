@@ -1,0 +1,1 @@
+"""The perceptron (Rosenblatt, 1958): the first machine that learned by correcting its mistakes."""

@@ -1,2 +1,12 @@
-def main():
-    import numpy; print('perceptron', numpy.__version__)
+"""The ``evaluate`` command."""
+
+from aifs_engine.cli import evaluate_command
+
+from .config import EXPERIMENTS
+from .constants import NAME
+from .train import build
+
+
+def main() -> int:
+    """Run the command; return its exit code."""
+    return evaluate_command(NAME, EXPERIMENTS, build)
