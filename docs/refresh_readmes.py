@@ -52,16 +52,18 @@ def models_table(root: Path) -> str:
     """One row per model: year, paper, idea, and the best and worst that we measured."""
     lines = ["| year | model | idea | shines on | fails on |", "|---|---|---|---|---|"]
     for folder in sorted(root.glob("models/*/")):
-        facts = constants(folder)
-        results = json.loads((folder / "results.json").read_text(encoding="utf-8"))["experiments"]
-        shines, fails = (_shown(results, name) for name in (facts["SHINES_ON"], facts["FAILS_ON"]))
+        facts, file = constants(folder), folder / "results.json"
+        results = json.loads(file.read_text(encoding="utf-8"))["experiments"] if file.exists() else {}
+        shines, fails = (_shown(results, str(facts[name])) for name in ("SHINES_ON", "FAILS_ON"))
         link = f"[{facts['NAME']}](models/{folder.name}/README.md)"
         lines.append(f"| {facts['YEAR']} | {link} | {facts['IDEA']} | {shines} | {fails} |")
     return "\n".join(lines)
 
 
-def _shown(results: dict[str, dict[str, object]], experiment: object) -> str:
-    entry = results[str(experiment)]
+def _shown(results: dict[str, dict[str, object]], experiment: str) -> str:
+    if experiment not in results:
+        return f"`{experiment}`: not measured yet"
+    entry = results[experiment]
     metric = str(entry["metric"]).removeprefix("test_").replace("_", " ")
     return f"`{experiment}`: {metric} {entry['median']:.3g}"
 

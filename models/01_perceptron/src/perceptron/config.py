@@ -132,7 +132,7 @@ EXPERIMENTS: dict[str, Config] = {
         pocket=True,
         claim=_fails(0.95, "the weights are the best of all passes and still a line: the weakness is the line's"),
         next_step=f"curved classes need {_HIDDEN_LAYER}. A rule that comes to rest where no line is right: "
-        f"{_run('compare', 'adaline', ' --visualize')}",
+        f"{_run('rules-compared', 'adaline', ' --visualize')}",
     ),
     "iris-hard-pocket": replace(
         _IRIS_HARD,
