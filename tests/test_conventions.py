@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from .workspace import ROOT, Member, headings, load_members, models, packages, read_toml
+from .workspace import ROOT, Member, headings, load_members, load_script, models, packages, read_toml
 
 MEMBERS = load_members(ROOT)
 PACKAGES = packages()
@@ -305,18 +305,36 @@ def test_pins_differ_when_one_library_is_asked_for_in_two_versions(
     assert differ(*members) is expected
 
 
-# --- links ------------------------------------------------------------------------------------------------------------
+# --- documents --------------------------------------------------------------------------------------------------------
 
 DOCUMENTS = [
     path
     for pattern in ("*.md", ".github/*.md", "docs/**/*.md", "packages/*/*.md", "models/*/*.md", "models/*/docs/**/*.md")
     for path in sorted(ROOT.glob(pattern))
 ]
+every_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_a_link_into_the_repository_leads_somewhere(document: Path):
+def local_targets(document: Path) -> list[Path]:
+    """Return the files that a document links to or shows, whether they exist or not."""
     text = re.sub(r"^```.*?^```", "", document.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
-    targets = [target.partition("#")[0] for target in re.findall(r"\]\(([^)\s]+)\)", text)]
-    local = [target for target in targets if target and not re.match(r"[a-z]+:", target)]
-    assert [target for target in local if not (document.parent / target).exists()] == []
+    targets = re.findall(r"\]\(([^)\s]+)\)", text) + re.findall(r'(?:src|href)="([^"]+)"', text)
+    inside = [target.partition("#")[0] for target in targets if not re.match(r"[a-z]+:", target)]
+    return [document.parent / target for target in inside if target]
+
+
+@every_document
+def test_a_link_into_the_repository_leads_somewhere(document: Path):
+    assert [target for target in local_targets(document) if not target.exists()] == []
+
+
+@every_document
+def test_a_figure_in_a_document_is_small_enough_to_keep(document: Path):
+    figures = [target for target in local_targets(document) if target.suffix in {".gif", ".jpg", ".png", ".svg"}]
+    assert [figure for figure in figures if figure.exists() and figure.stat().st_size > 200_000] == []
+
+
+def test_the_table_of_models_is_the_one_that_the_measurements_write():
+    script = load_script(ROOT / "docs" / "refresh_readmes.py")
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert script.with_table(readme, script.models_table(ROOT)) == readme, "run `uv run nox -s reproduce`"

@@ -164,7 +164,8 @@ class Checkout:
         return subprocess.run(
             ["bash", "-c", f"{command}\nwait"],
             cwd=self.root,
-            env=environment | {"WANDB_BASE_URL": NOWHERE},
+            # Compiling every library beforehand would take most of the time, and no command answers otherwise for it.
+            env=environment | {"WANDB_BASE_URL": NOWHERE, "UV_COMPILE_BYTECODE": "0"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
