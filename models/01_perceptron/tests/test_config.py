@@ -1,5 +1,6 @@
 """The experiments: they validate themselves, and each claims something."""
 
+import re
 from dataclasses import FrozenInstanceError, replace
 
 import pytest
@@ -24,6 +25,15 @@ def test_an_experiment_has_data_a_claim_and_something_to_do_next(name):
     assert config.dataset in list_datasets()
     assert config.next_step
     assert (config.claim is None) == (name == "debug")
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_what_is_to_run_next_can_be_run(name):
+    commands = re.findall(r"uv run --package (\S+) train --experiment (\S+)", get_config(name).next_step)
+    assert commands
+    for model, experiment in commands:
+        assert model == "adaline" or experiment in EXPERIMENTS
+        assert (model, experiment) != ("perceptron", name)
 
 
 def test_xor_claims_no_more_than_a_line_can_and_and_claims_all():
