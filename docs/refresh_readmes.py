@@ -2,8 +2,9 @@
 
 ``nox -s reproduce`` calls it after the claims were measured: ``python docs/refresh_readmes.py models/01_perceptron``.
 
-A model's README names its figures ``docs/<experiment>.<figure>.png``. Each is drawn anew by a run of that experiment.
-The root README's table comes from each model's ``constants.py`` and ``results.json``.
+A model's README names its figures ``docs/<experiment>.<figure>.png``; the root README may show some of them too. Each is
+drawn anew by a run of that experiment. The root README's table comes from each model's ``constants.py`` and
+``results.json``.
 """
 
 import ast
@@ -19,20 +20,21 @@ ROOT = Path(__file__).resolve().parents[1]
 START, END = "<!-- models:start -->", "<!-- models:end -->"
 
 
-def figures_of(readme: str) -> dict[str, set[str]]:
-    """The figures that a README shows, by experiment."""
+def figures_of(folder: Path) -> dict[str, set[str]]:
+    """The figures of a model that its README and the root's show, by experiment."""
+    shown = (folder / "README.md").read_text(encoding="utf-8") + (ROOT / "README.md").read_text(encoding="utf-8")
     found: dict[str, set[str]] = {}
-    for experiment, figure in re.findall(r"\(docs/([\w-]+)\.([\w-]+)\.png\)", readme):
+    for experiment, figure in re.findall(rf"(?:\(|models/{folder.name}/)docs/([\w-]+)\.([\w-]+)\.png", shown):
         found.setdefault(experiment, set()).add(figure)
     return found
 
 
 def draw_figures(folder: Path) -> None:
-    """Train each experiment whose figures the model's README shows, and put them there.
+    """Train each experiment whose figures are shown, and put them into the model's ``docs``.
 
     The model has to be installed in this environment.
     """
-    for experiment, figures in figures_of((folder / "README.md").read_text(encoding="utf-8")).items():
+    for experiment, figures in figures_of(folder).items():
         with tempfile.TemporaryDirectory() as outputs:
             options = ["--experiment", experiment, "--no-wandb", "--visualize", "--output-dir", outputs]
             subprocess.run(["train", *options], check=True, stdout=subprocess.DEVNULL)
