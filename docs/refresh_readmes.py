@@ -2,7 +2,7 @@
 
 ``nox -s reproduce`` calls it after the claims were measured: ``python docs/refresh_readmes.py models/01_perceptron``.
 
-A model's README names its figures ``docs/<experiment>.<figure>.png``; the root README may show some of them too. Each is
+A model's README names its figures ``docs/<experiment>.<figure>.png``; the root README may show some too. Each is
 drawn anew by a run of that experiment. The root README's table comes from each model's ``constants.py`` and
 ``results.json``.
 """
