@@ -29,6 +29,14 @@ MODELS = {
     for path in sorted(ROOT.glob("models/*/pyproject.toml"))
 }
 
+SCHEMAS = [
+    ("vendor.github-workflows", "workflows/*.yml"),
+    ("custom.github-workflows-require-timeout", "workflows/*.yml"),
+    ("vendor.dependabot", "dependabot.yml"),
+    ("vendor.github-issue-forms", "ISSUE_TEMPLATE/[!c]*.yml"),
+    ("vendor.github-issue-config", "ISSUE_TEMPLATE/config.yml"),
+]
+
 
 def reveal_pyenv_pythons() -> None:
     """Put pyenv's Pythons on the path: its shims answer only for the versions that are switched on."""
@@ -62,11 +70,9 @@ def lint(session: nox.Session) -> None:
     sync(session, "--only-group", "lint")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
-    github = ROOT / ".github"
-    workflows = sorted(map(str, github.glob("workflows/*.yml")))
-    session.run("check-jsonschema", "--builtin-schema", "vendor.github-workflows", *workflows)
-    session.run("check-jsonschema", "--builtin-schema", "vendor.dependabot", str(github / "dependabot.yml"))
-    session.run("zizmor", "--offline", "--quiet", str(github))
+    for schema, pattern in SCHEMAS:
+        session.run("check-jsonschema", "--builtin-schema", schema, *map(str, sorted((ROOT / ".github").glob(pattern))))
+    session.run("zizmor", "--offline", "--persona=pedantic", "--strict-collection", "--quiet", str(ROOT / ".github"))
 
 
 @nox.session

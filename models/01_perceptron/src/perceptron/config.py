@@ -5,8 +5,7 @@ from dataclasses import dataclass, replace
 from aifs_engine.experiment import Claim, require_positive, require_positive_int
 from aifs_utils.exceptions import ConfigError
 from aifs_utils.names import look_up
-
-from .constants import NAME
+from perceptron.constants import NAME
 
 
 @dataclass(frozen=True, kw_only=True)

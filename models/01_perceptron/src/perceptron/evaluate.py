@@ -1,10 +1,9 @@
 """The ``evaluate`` command."""
 
 from aifs_engine.cli import evaluate_command
-
-from .config import EXPERIMENTS
-from .constants import NAME
-from .train import build
+from perceptron.config import EXPERIMENTS
+from perceptron.constants import NAME
+from perceptron.train import build
 
 
 def main() -> int:

@@ -34,8 +34,7 @@ import numpy as np
 
 from aifs_engine.learner import require_finite
 from aifs_utils.exceptions import ModelError
-
-from .fast import CHUNK, learn_in_blocks
+from perceptron.fast import CHUNK, learn_in_blocks
 
 
 def learn_one_by_one(weights, bias, X, targets, learning_rate):
@@ -173,6 +172,6 @@ def create_model(config, *, n_features, n_classes, training_set=None):
     """Return the learner of an experiment; the pocket algorithm needs the training set (X, y) to count on."""
     if not config.pocket:
         return Perceptron(n_features, n_classes, learning_rate=config.learning_rate)
-    from .pocket import PocketPerceptron
+    from perceptron.pocket import PocketPerceptron
 
     return PocketPerceptron(n_features, n_classes, learning_rate=config.learning_rate, training_set=training_set)

@@ -18,8 +18,7 @@ import numpy as np
 
 from aifs_engine.learner import require_finite
 from aifs_utils.exceptions import ModelError
-
-from .model import Perceptron, learn_one_by_one, measure
+from perceptron.model import Perceptron, learn_one_by_one, measure
 
 
 class PocketPerceptron(Perceptron):

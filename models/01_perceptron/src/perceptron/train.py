@@ -6,9 +6,8 @@ from pathlib import Path
 from aifs_engine.callbacks import Callback, Snapshots
 from aifs_engine.cli import train_command
 from aifs_engine.experiment import Experiment, RunResult
-
-from .config import EXPERIMENTS, Config
-from .constants import NAME
+from perceptron.config import EXPERIMENTS, Config
+from perceptron.constants import NAME
 
 _DRAWN_EPOCHS = (0, 1, 2, 3, 4, 6, 8, 10, 15, 20, 30, 50, 100)  # after which the line is kept for a figure
 
@@ -17,8 +16,7 @@ def build(config: Config) -> Experiment:
     """Load the data, make the learner, and say what to draw."""
     # Here, so that --help and a mistyped option need not wait for NumPy.
     from aifs_data import create_data_loaders, load_dataset, standardize
-
-    from .model import create_model
+    from perceptron.model import create_model
 
     dataset = load_dataset(config.dataset, seed=config.seed)
     if config.features:

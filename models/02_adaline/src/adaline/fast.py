@@ -1,35 +1,42 @@
-"""The LMS rule for many samples: a block of them at once, with the weights of the plain loop but for rounding.
+"""The LMS rule for many samples: one call for a block of them, and the weights of the plain loop but for rounding.
 
-Within a block, sample i is met by the weights that the samples before it have left. With r the errors that the block
-would make with the weights from before it, and K = X Xᵀ + 1 the products of its inputs (the bias as one more input of
-1),
+One step of the rule, w ← w + η (t - w·x) x, is what LAPACK calls applying an elementary reflector,
+c ← c - τ v (v·c), if
 
-    e_i = r_i - η Σ_{j<i} K_ij e_j            so        (I + η L) e = r,   L the part of K below its diagonal,
+    c = (-t_1 … -t_n, 0 … 0, b, w)        v_i = (i-th unit vector, i-th unit vector, 1, x_i)        τ = η
 
-which is solved by substitution from the top, as the plain loop does one by one. Then w ← w + η Xᵀ e.
+for then v_i·c = w·x_i + b - t_i, the error of sample i with the sign turned. The first unit vectors see to it that each
+sample meets its own target, the second ones that η times its error is left where there were zeros. So the routine that
+applies n reflectors one after the other learns n samples in their order, with the plain loop's products and sums.
 """
 
 import numpy as np
 
-BLOCK = 48  # samples: more make the products dearer, fewer make the calls count
+BLOCK = 32  # samples in a call; LAPACK would take more than this many reflectors by another, slower way
 
 
 def learn_in_blocks(w, b, X, targets, learning_rate):
     """Do what `adaline.model.learn_one_by_one` does, with the same parameters, side effect and results."""
-    from scipy.linalg import get_blas_funcs  # takes a tenth of a second to import, which only large batches pay
+    from scipy.linalg import get_lapack_funcs  # takes a tenth of a second to import, which only large batches pay
 
-    (substitute,) = get_blas_funcs(("trsv",), dtype=X.dtype)
+    (apply_reflectors,) = get_lapack_funcs(("ormqr",), dtype=X.dtype)
+    n_features = X.shape[1]
+    reflectors = np.zeros((BLOCK, 2 * BLOCK + 1 + n_features), X.dtype)  # one per row, which LAPACK takes for a column
+    reflectors[:, BLOCK : 2 * BLOCK] = np.eye(BLOCK)  # the unit vectors before these are understood
+    reflectors[:, 2 * BLOCK] = 1
+    eta = np.full(BLOCK, learning_rate, X.dtype)
+    c = np.zeros((reflectors.shape[1], 1), X.dtype, order="F")
+    minus_targets, moves, bias, weights = np.split(c[:, 0], [BLOCK, 2 * BLOCK, 2 * BLOCK + 1])
+    bias[:], weights[:] = b, w
     errors = np.empty_like(targets)
     for start in range(0, len(X), BLOCK):
-        block = X[start : start + BLOCK]
-        residuals = targets[start : start + BLOCK] - block.dot(w)
-        residuals -= b
-        coupling = block.dot(block.T)
-        coupling += 1
-        coupling *= learning_rate
-        # BLAS counts columns first, so it sees the transpose; with diag=1 it takes the diagonal for ones.
-        e = substitute(coupling.T, residuals, lower=0, trans=1, diag=1)
-        w += learning_rate * e.dot(block)
-        b += learning_rate * float(e.sum())
-        errors[start : start + BLOCK] = e
-    return b, errors
+        stop = min(start + BLOCK, len(X))
+        n = stop - start
+        reflectors[:n, 2 * BLOCK + 1 :] = X[start:stop]
+        minus_targets[:n] = -targets[start:stop]
+        moves[:] = 0
+        apply_reflectors("L", "T", reflectors[:n].T, eta[:n], c, 1, overwrite_c=1)
+        errors[start:stop] = moves[:n]
+    w[:] = weights
+    errors /= learning_rate
+    return float(bias[0]), errors

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from aifs_data.checks import require_count
+from aifs_data.dataset import Dataset
+from aifs_data.streams import random_stream
 from aifs_utils import DataError
-
-from .checks import require_count
-from .dataset import Dataset
-from .streams import random_stream
 
 if TYPE_CHECKING:  # it takes milliseconds to import
     from numpy.typing import NDArray

@@ -12,11 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from aifs_data import sources
+from aifs_data.checks import require_count
+from aifs_data.dataset import Dataset, Source
 from aifs_utils import DataError, look_up
-
-from . import sources
-from .checks import require_count
-from .dataset import Dataset, Source
 
 
 def load_dataset(

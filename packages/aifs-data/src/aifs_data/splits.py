@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from aifs_data.checks import require_count, require_number
+from aifs_data.dataset import Dataset, DatasetInfo, Split
+from aifs_data.streams import random_stream
 from aifs_utils import DataError
-
-from .checks import require_count, require_number
-from .dataset import Dataset, DatasetInfo, Split
-from .streams import random_stream
 
 if TYPE_CHECKING:  # it takes milliseconds to import
     from numpy.typing import ArrayLike, NDArray

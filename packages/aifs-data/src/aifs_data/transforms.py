@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from aifs_data.dataset import Dataset, Split
 from aifs_utils import DataError
-
-from .dataset import Dataset, Split
 
 if TYPE_CHECKING:  # it takes milliseconds to import
     from numpy.typing import NDArray

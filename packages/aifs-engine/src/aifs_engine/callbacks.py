@@ -223,7 +223,8 @@ class Checkpointing(Callback):
 
         # Of these weights alone, not of the moment of writing: equal runs leave equal files.
         header = self.header | {"epoch": best.best_epoch, "metrics": {best.metric: best.best_value}}
-        save_checkpoint(self.files.best, {"learner": best.best_state}, header)
+        rows = trainer.history.rows[: best.best_epoch]
+        save_checkpoint(self.files.best, {"learner": best.best_state, "history": rows}, header)
         self._best_epoch = best.best_epoch
 
     def _header(self, trainer: "Trainer") -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import style
+from aifs_plotting import style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

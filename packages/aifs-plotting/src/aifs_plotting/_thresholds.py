@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from aifs_plotting import style
+from aifs_plotting._arrays import Classes, Floats, as_finite, as_labels
 from aifs_utils.exceptions import DataError
-
-from . import style
-from ._arrays import Classes, Floats, as_finite, as_labels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

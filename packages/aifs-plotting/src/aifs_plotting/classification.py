@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from aifs_plotting import style
+from aifs_plotting._arrays import Classes, as_labels
+from aifs_plotting._matrix import draw_matrix
+from aifs_plotting._regions import Predict, Scene, draw_lines, draw_regions, planes, small_multiples
+from aifs_plotting._thresholds import Curve, curve_figure, mark_decisions, mean_area, one_against_rest
 from aifs_utils.exceptions import DataError
-
-from . import style
-from ._arrays import Classes, as_labels
-from ._matrix import draw_matrix
-from ._regions import Predict, Scene, draw_lines, draw_regions, planes, small_multiples
-from ._thresholds import Curve, curve_figure, mark_decisions, mean_area, one_against_rest
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

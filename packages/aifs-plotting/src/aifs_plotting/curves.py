@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from aifs_plotting import style
+from aifs_plotting._arrays import HUGE, Floats, as_floats
 from aifs_utils.exceptions import DataError
-
-from . import style
-from ._arrays import HUGE, Floats, as_floats
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

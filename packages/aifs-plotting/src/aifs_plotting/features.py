@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from aifs_plotting import style
+from aifs_plotting._arrays import Floats, as_finite
 from aifs_utils.exceptions import DataError
-
-from . import style
-from ._arrays import Floats, as_finite
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -11,10 +11,9 @@ from logging import getLogger
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from aifs_plotting.style import Provenance, save_figure
 from aifs_utils.exceptions import ConfigError, DataError
 from aifs_utils.names import look_up
-
-from .style import Provenance, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -122,7 +121,7 @@ def foundational(
     provenance : Provenance, optional
         The footer.
     """
-    from . import classification, curves, features
+    from aifs_plotting import classification, curves, features
 
     common: dict[str, Any] = {"class_names": class_names, "provenance": provenance}
     if history is not None:

@@ -4,7 +4,7 @@ import logging
 from importlib import import_module
 from typing import Any
 
-from .names import look_up
+from aifs_utils.names import look_up
 
 logger = logging.getLogger(__name__)
 

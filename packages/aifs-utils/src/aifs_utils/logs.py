@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
-from .exceptions import ConfigError
+from aifs_utils.exceptions import ConfigError
 
 _FILE_FORMAT = "%(asctime)s %(levelname)-8s %(name)s: %(message)s"
 _COLOURS = {"WARNING": "yellow", "ERROR": "bold red", "CRITICAL": "bold red"}

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TypeVar
 
-from .exceptions import AIFromScratchError, ConfigError
+from aifs_utils.exceptions import AIFromScratchError, ConfigError
 
 T = TypeVar("T")
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
-from .exceptions import ConfigError
+from aifs_utils.exceptions import ConfigError
 
 _STAMP = re.compile(r"(\d{8}-\d{6})(?:-(\d+))?")
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from .exceptions import AIFromScratchError, CheckpointError, ConfigError
+from aifs_utils.exceptions import AIFromScratchError, CheckpointError, ConfigError
 
 logger = logging.getLogger(__name__)
 

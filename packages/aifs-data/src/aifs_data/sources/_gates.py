@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from ..checks import require_count, require_number
-from ..dataset import Dataset, DatasetInfo, Source, Split
+from aifs_data.checks import require_count, require_number
+from aifs_data.dataset import Dataset, DatasetInfo, Source, Split
 
 _CORNERS = ((0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0))
 
@@ -72,8 +72,8 @@ def gate(name: str, outputs: tuple[int, int, int, int], *, remark: str, citation
 
     def load_cloud(seed: int, *, n_samples: int = 500, noise: float = 0.15) -> Dataset:
         # Here, since a truth table needs neither, and a run on it is over in no time.
-        from ..splits import split_dataset
-        from ..streams import random_stream
+        from aifs_data.splits import split_dataset
+        from aifs_data.streams import random_stream
 
         corner = np.arange(require_count("n_samples", n_samples)) % 4
         noise = require_number("noise", noise, at_least=0)

@@ -1,8 +1,8 @@
 """Breast cancer, Wisconsin (diagnostic): malignant or benign by thirty measurements of cell nuclei."""
 
-from ..dataset import Dataset, DatasetInfo, Source
-from ..splits import split_dataset
-from ._scikit_learn import ORIGIN, UCI_LICENCE, read_table
+from aifs_data.dataset import Dataset, DatasetInfo, Source
+from aifs_data.sources._scikit_learn import ORIGIN, UCI_LICENCE, read_table
+from aifs_data.splits import split_dataset
 
 _MEASURES = (
     "radius",

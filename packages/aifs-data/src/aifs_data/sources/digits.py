@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ..dataset import Dataset, DatasetInfo, Source
-from ..splits import split_dataset
-from ._scikit_learn import ORIGIN, UCI_LICENCE, choose_classes, read_table
+from aifs_data.dataset import Dataset, DatasetInfo, Source
+from aifs_data.sources._scikit_learn import ORIGIN, UCI_LICENCE, choose_classes, read_table
+from aifs_data.splits import split_dataset
 
 if TYPE_CHECKING:
-    from ._scikit_learn import Arrays
+    from aifs_data.sources._scikit_learn import Arrays
 
 INFO = DatasetInfo(
     name="digits",

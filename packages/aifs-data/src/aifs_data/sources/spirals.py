@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from ..checks import require_count, require_number
-from ..dataset import Dataset, DatasetInfo, Source
-from ..splits import split_dataset
-from ..streams import random_stream
-from ._generated import LICENCE, balanced_labels, polar
+from aifs_data.checks import require_count, require_number
+from aifs_data.dataset import Dataset, DatasetInfo, Source
+from aifs_data.sources._generated import LICENCE, balanced_labels, polar
+from aifs_data.splits import split_dataset
+from aifs_data.streams import random_stream
 
 INFO = DatasetInfo(
     name="spirals",

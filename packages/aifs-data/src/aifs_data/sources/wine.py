@@ -1,8 +1,8 @@
 """Wine: three cultivars by thirteen measurements, on scales that differ a thousandfold."""
 
-from ..dataset import Dataset, DatasetInfo, Source
-from ..splits import split_dataset
-from ._scikit_learn import ORIGIN, UCI_LICENCE, read_table
+from aifs_data.dataset import Dataset, DatasetInfo, Source
+from aifs_data.sources._scikit_learn import ORIGIN, UCI_LICENCE, read_table
+from aifs_data.splits import split_dataset
 
 INFO = DatasetInfo(
     name="wine",

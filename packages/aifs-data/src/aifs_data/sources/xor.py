@@ -1,6 +1,6 @@
 """XOR: 1 where exactly one input is."""
 
-from ._gates import MINSKY_PAPERT_1969, gate
+from aifs_data.sources._gates import MINSKY_PAPERT_1969, gate
 
 SETS = gate(
     "xor",
