@@ -1,5 +1,7 @@
 """Figures of right and wrong: counts, thresholds, boundaries."""
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -389,6 +391,19 @@ class TestEvolution:
         fig = decision_boundary_evolution([(0, constant(1)), (1, line())], XOR, XOR_Y, class_names=["no", "yes"])
         tidy(fig)
         assert [axes.get_title(loc="left") for axes in fig.axes] == ["epoch 0: 0.50, all “yes”", "epoch 1: 0.75"]
+
+    @pytest.mark.parametrize("name", ["1", "above", "versicolor", "a class with a name that fills several panels"])
+    @pytest.mark.parametrize("epoch", [0, 10, 100_000])
+    def test_where_the_class_takes_much_room_its_name_is_cut_and_the_number_is_not(self, epoch, name, tidy):
+        snapshots = [(epoch, constant(1)), *((epoch + i, line()) for i in range(1, 6))]
+        fig = decision_boundary_evolution(snapshots, XOR, XOR_Y, class_names=["no", name])
+        tidy(fig)
+        title = fig.axes[0].get_title(loc="left")
+        assert title.startswith(f"epoch {epoch:,}: 0.50")
+        if (epoch, name) in {(0, "1"), (0, "above")}:
+            assert title == f"epoch 0: 0.50, all “{name}”"
+        if epoch < 100:
+            assert re.search(r", all “.+”$", title)
 
     def test_no_snapshot_is_refused(self):
         with pytest.raises(DataError, match="at least one snapshot"):

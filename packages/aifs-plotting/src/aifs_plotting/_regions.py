@@ -24,6 +24,7 @@ Predict = Callable[[Any], ArrayLike]
 MAX_SAMPLES = 2000  # samples drawn in one panel
 FINER = 4  # a boundary is searched for on a grid, and followed on one that is so much finer
 MAX_NAMED = 12  # classes named in the key
+_OVERHANG = 0.04  # inches that a panel's title may be wider than the panel; the gap between two is four times that
 
 
 @dataclass(frozen=True)
@@ -202,15 +203,23 @@ def small_multiples(
         draw_regions(axes, scene, i)
         lines.append(draw_lines(axes, scene, i))
         scene.draw_samples(axes, i, scale=0.7)
-        only = scene.only_class(i)
-        text = titles[i] if only is None else f"{titles[i]}, all “{only}”"
-        axes.set_title(style.fit(fig, text, width, style.NORMAL))
+        axes.set_title(_panel_title(fig, titles[i], scene.only_class(i), width + _OVERHANG))
         if i + columns >= n:  # the lowest of its column
             axes.set_xlabel(all_axes[-1].get_xlabel())
             axes.tick_params(labelbottom=True)
     for axes in all_axes[n:]:
         axes.remove()
     return fig, all_axes[:n], lines
+
+
+def _panel_title(fig: Figure, title: str, only: str | None, width: float) -> str:
+    """The title, and the class that the whole panel is called: too long, its name is cut or left out, never a number."""
+    if only is not None:
+        for length in (24, *range(16, 1, -1)):
+            noted = f"{title}, all “{style.shorten(only, length)}”"
+            if style.text_width(fig, noted, style.NORMAL) <= width:
+                return noted
+    return style.fit(fig, title, width, style.NORMAL)
 
 
 def planes(fig: Figure, scene: Scene, rows: int = 1, columns: int = 1, *, top: float = 0.08) -> list[Axes]:
