@@ -213,7 +213,7 @@ def small_multiples(
 
 
 def _panel_title(fig: Figure, title: str, only: str | None, width: float) -> str:
-    """The title, and the class that the whole panel is called: too long, its name is cut or left out, never a number."""
+    """The title and the class that the whole panel is called: too long, its name is cut or left out, never a number."""
     if only is not None:
         for length in (24, *range(16, 1, -1)):
             noted = f"{title}, all “{style.shorten(only, length)}”"
