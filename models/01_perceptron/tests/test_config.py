@@ -41,6 +41,18 @@ def test_xor_claims_no_more_than_a_line_can_and_and_claims_all():
     assert (get_config("and").claim.at_least, get_config("and").claim.kind) == (1.0, "strength")
 
 
+@pytest.mark.parametrize("name", ["xor", "moons", "iris-hard"])
+def test_a_weakness_stands_beside_a_pocket_that_shows_what_a_line_can_do(name):
+    weakness, pocket = get_config(name), get_config(f"{name}-pocket")
+    assert (weakness.claim.kind, pocket.claim.kind) == ("weakness", "strength")
+    assert (pocket.dataset, pocket.data_options, pocket.features, pocket.pocket) == (
+        weakness.dataset,
+        weakness.data_options,
+        weakness.features,
+        True,
+    )
+
+
 def test_an_unknown_experiment_gets_a_suggestion():
     with pytest.raises(ConfigError, match="did you mean 'xor'"):
         get_config("xro")

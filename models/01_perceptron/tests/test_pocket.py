@@ -64,6 +64,26 @@ def test_it_is_better_than_the_weights_that_learn():
     assert model.eval_step((X, y))["accuracy"] > plain.eval_step((X, y))["accuracy"]
 
 
+@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize(("name", "passes"), [("moons", 20), ("circles", 20), ("iris-hard", 50)])
+def test_on_its_training_set_it_is_never_below_the_weights_that_learn(name, passes, seed):
+    dataset = load_dataset(name, seed=seed)
+    X, y = dataset.train.X, dataset.train.y
+    model, _ = learn((X, y), passes, seed)
+    plain = Perceptron(X.shape[1])
+    plain.load_state_dict(model.state_dict())
+    assert model.eval_step((X, y))["accuracy"] >= plain.eval_step((X, y))["accuracy"]
+
+
+def test_it_answers_with_the_weights_in_its_pocket():
+    X, y = moons()
+    model, _ = learn((X, y), passes=3)
+    weights, bias = model.answering
+    assert np.array_equal(weights, model.pocket_weights)
+    assert not np.array_equal(weights, model.weights)
+    assert np.allclose(model.decision_function(X), X @ weights[0] + bias)
+
+
 def test_it_learns_like_a_perceptron():
     X, y = moons()
     pocket, plain = PocketPerceptron(2, training_set=(X, y)), Perceptron(2)

@@ -1,47 +1,35 @@
 """Whole runs: from an experiment's name to measured claims and drawn figures."""
 
 import re
-from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from aifs_engine import History, RunResult
-from aifs_engine.run import make_trainer, measure, prepare
 from perceptron.config import EXPERIMENTS, get_config
 from perceptron.evaluate import main as evaluate
-from perceptron.train import build, main
-
-
-def trained(name, seed=0, **changes):
-    """Train an experiment; return it with its history and test metrics."""
-    config = replace(get_config(name), seed=seed, **changes)
-    experiment = prepare(config, build)
-    trainer, best = make_trainer(experiment, config.epochs)
-    trainer.train(experiment.train_loader, experiment.val_loader)
-    return experiment, trainer, measure(experiment, best)
+from perceptron.train import main
 
 
 @pytest.mark.parametrize("name", [name for name in EXPERIMENTS if name not in ("debug", "digits", "xor-pocket")])
-def test_a_claim_holds(name):
+def test_a_claim_holds(name, trained):
     _, trainer, metrics = trained(name)
     assert get_config(name).claim.holds({**trainer.history.last, **metrics}[get_config(name).claim.metric])
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["digits", "xor-pocket"])
-def test_a_claim_that_takes_longer_holds(name):
+def test_a_claim_that_takes_longer_holds(name, trained):
     _, _, metrics = trained(name)
     assert get_config(name).claim.holds(metrics["test_accuracy"])
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_and_is_learned_and_xor_is_not_on_any_seed(seed):
+def test_and_is_learned_and_xor_is_not_on_any_seed(seed, trained):
     assert trained("and", seed)[2]["test_accuracy"] == 1.0
     assert trained("xor", seed)[2]["test_accuracy"] <= 0.75
 
 
-def test_training_ends_with_the_first_pass_without_a_mistake():
+def test_training_ends_with_the_first_pass_without_a_mistake(trained):
     _, trainer, _ = trained("and")
     *before, last = trainer.history["train_corrections"]
     assert last == 0
@@ -49,48 +37,22 @@ def test_training_ends_with_the_first_pass_without_a_mistake():
     assert trainer.epoch < get_config("and").epochs
 
 
-def test_the_same_seed_gives_the_same_run_and_another_seed_another():
+@pytest.mark.parametrize("name", ["xor", "moons-pocket"])
+def test_the_last_weights_are_reported(name, trained):
+    experiment, trainer, metrics = trained(name, epochs=7)
+    reported = {key: np.array(value) for key, value in experiment.learner.state_dict().items()}
+    again, trainer, _ = trained(name, epochs=7, measured=False)
+    assert trainer.epoch == 7
+    assert all(np.array_equal(reported[key], value) for key, value in again.learner.state_dict().items())
+    X, y = next(iter(experiment.test_loader))
+    assert metrics["test_accuracy"] == again.learner.eval_step((X, y))["accuracy"]
+
+
+def test_the_same_seed_gives_the_same_run_and_another_seed_another(trained):
     runs = [trained("moons", seed, epochs=3) for seed in (1, 1, 2)]
     weights = [experiment.learner.weights.tobytes() for experiment, _, _ in runs]
     assert weights[0] == weights[1] != weights[2]
     assert runs[0][1].history == runs[1][1].history
-
-
-def test_hard_irises_are_seen_by_their_sepals_only():
-    experiment, _, _ = trained("iris-hard", epochs=1)
-    assert experiment.learner.n_features == 2
-    assert experiment.data["transforms"] == ["select sepal length (cm), sepal width (cm)"]
-    X, _ = next(iter(experiment.test_loader))
-    assert X.shape[1] == 2
-    assert X.min() > 1, "in centimetres"
-
-
-@pytest.mark.parametrize(
-    ("name", "files"),
-    [
-        ("moons", ["learning_curves", "decision_boundary", "decision_boundary_evolution", "confusion_matrix"]),
-        ("digits-0-1", ["learning_curves", "weights", "confusion_matrix", "roc_curve"]),
-    ],
-)
-def test_figures_are_drawn(name, files, tmp_path):
-    experiment, trainer, metrics = trained(name, epochs=2)
-    snapshots = [item for callback in experiment.callbacks if hasattr(callback, "items") for item in callback.items()]
-    result = RunResult(
-        model="perceptron",
-        experiment=name,
-        config=get_config(name),
-        learner=experiment.learner,
-        history=trainer.history,
-        test_metrics=metrics,
-        data=experiment.data,
-        snapshots=snapshots,
-        figures_dir=tmp_path,
-        seed=0,
-    )
-    drawn = {path.stem for path in experiment.draw(result)}
-    assert drawn >= set(files)
-    result.history = History()  # what evaluate has when the checkpoint holds none
-    assert "learning_curves" not in {path.stem for path in experiment.draw(result)}
 
 
 def test_the_debug_run_trains_saves_and_is_evaluated(tmp_path, monkeypatch, capsys):
@@ -120,7 +82,7 @@ def test_a_checkpoint_of_another_shape_is_refused(tmp_path, monkeypatch, capsys)
     assert "(1, 2)" in capsys.readouterr().err
 
 
-def test_predictions_of_a_run_do_not_depend_on_how_many_samples_are_asked_at_once():
+def test_predictions_of_a_run_do_not_depend_on_how_many_samples_are_asked_at_once(trained):
     experiment, _, _ = trained("moons", epochs=2)
     X, _ = next(iter(experiment.test_loader))
     learner = experiment.learner

@@ -10,9 +10,9 @@
     correction   w ← w + η (t - o) x        nothing changes while the output is right
                  b ← b + η (t - o)
 
-If some line (plane, hyperplane) separates the classes, this makes at most (R/γ)² corrections in all, R the largest norm
-of an input and γ the margin of the best such line, both with the bias as one more input (Novikoff, 1962). If there is
-none, it goes on for ever.
+If some line (plane, hyperplane) separates the classes, this makes at most (R/γ)² corrections in all from zero weights,
+R the largest norm of an input and γ the margin of the best such line, both with the bias as one more input (Novikoff,
+1962). If there is none, it goes on for ever.
 
 Deviations from the paper
 -------------------------
@@ -95,9 +95,15 @@ class Perceptron:
         self.weights = np.zeros((n_outputs, n_features), dtype)
         self.bias = np.zeros(n_outputs)
 
+    @property
+    def answering(self):
+        """Weights (n_outputs, n_features) and bias (n_outputs,) that samples are answered with."""
+        return self.weights, self.bias
+
     def decision_function(self, X):
         """Weighted sums: (n_samples,) for two classes, one column for each class otherwise."""
-        sums = self._inputs(X) @ self.weights.T + self.bias  # (n_samples, n_outputs)
+        weights, bias = self.answering
+        sums = self._inputs(X) @ weights.T + bias  # (n_samples, n_outputs)
         return sums[:, 0] if self.n_classes == 2 else sums
 
     def predict(self, X):

@@ -2,12 +2,12 @@
 
 Where no line separates the classes, the rule never comes to rest, and its last weights are as good as chance left
 them. So the weights go into a pocket whenever they have answered a longer run of samples without a mistake than the
-pocket's had, and (the ratchet) are right about more of the whole training set. The pocket can only get better; with
-enough passes it holds, with a probability that tends to one, weights that no others surpass.
+pocket's had, and (the ratchet) are right about more of the whole training set. So the pocket can only get better.
 
 Deviation from the paper
 ------------------------
-Samples come in shuffled passes, where the paper draws each one at random.
+Samples come in shuffled passes. Gallant draws each one at random, and proves for that drawing that the pocket holds,
+with a probability that tends to one, weights that no others surpass. The proof does not carry over to passes.
 
 References
 ----------
@@ -47,14 +47,16 @@ class PocketPerceptron(Perceptron):
         self.pocket_weights, self.pocket_bias = self.weights.copy(), self.bias.copy()
         self.run = self.pocket_run = self.pocket_right = 0
 
-    def decision_function(self, X):
-        """Weighted sums with the weights in the pocket (n_samples,)."""
-        return self._inputs(X) @ self.pocket_weights[0] + self.pocket_bias[0]
+    @property
+    def answering(self):
+        """Weights (1, n_features) and bias (1,) in the pocket."""
+        return self.pocket_weights, self.pocket_bias
 
     def train_step(self, batch):
         """Learn a batch and fill the pocket.
 
-        The metrics are those of the weights that learn, but for "pocket_accuracy", of the pocket on the training set.
+        The metrics are those of the weights that learn, but for "pocket_accuracy": the share of the training set that
+        the pocket is right about after the batch. An epoch's mean over several batches is never above its last value.
         """
         X, y = self._inputs(batch[0]), batch[1]
         targets, before = self._targets(y), self.state_dict()
@@ -84,8 +86,8 @@ class PocketPerceptron(Perceptron):
 
     def _ratchet(self):
         """Put the weights into the pocket if they are right about more of the training set than the pocket's."""
-        scores = self.training_X @ self.weights[0] + self.bias[0]
-        right = int(((scores >= 0) == self.training_targets).sum())
+        scores = self.training_X @ self.weights.T + self.bias  # (n_samples, 1), as the pocket will answer
+        right = int(((scores[:, 0] >= 0) == self.training_targets).sum())
         if right > self.pocket_right:
             self.pocket_weights, self.pocket_bias = self.weights.copy(), self.bias.copy()
             self.pocket_run, self.pocket_right = self.run, right

@@ -1,6 +1,6 @@
 """Time five passes over 60,000 × 784 float32 beside scikit-learn's Perceptron, on one thread.
 
-python models/01_perceptron/benchmarks/bench_fit.py [--samples N] [--passes N] [--rounds N]
+python models/01_perceptron/benchmarks/fit.py [--samples N] [--passes N] [--rounds N]
 
 Each round times all ways one after the other, so that a busy machine slows them alike; printed are medians. The plain
 loop and the fast one see the same samples in the same order, and their weights are compared bit by bit. Scikit-learn's

@@ -1,0 +1,71 @@
+"""The figures of a finished run."""
+
+import numpy as np
+import pytest
+
+from aifs_engine import History, RunResult
+from perceptron.config import get_config
+
+
+def finished(name, experiment, trainer, metrics, folder):
+    """What the engine hands to the experiment's draw function."""
+    snapshots = [item for callback in experiment.callbacks if hasattr(callback, "items") for item in callback.items()]
+    return RunResult(
+        model="perceptron",
+        experiment=name,
+        config=get_config(name),
+        learner=experiment.learner,
+        history=trainer.history,
+        test_metrics=metrics,
+        data=experiment.data,
+        snapshots=snapshots,
+        figures_dir=folder,
+        seed=0,
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "files"),
+    [
+        ("moons", ["learning_curves", "decision_boundary", "decision_boundary_evolution", "confusion_matrix"]),
+        ("digits-0-1", ["learning_curves", "weights", "confusion_matrix", "roc_curve"]),
+    ],
+)
+def test_figures_are_drawn(name, files, tmp_path, trained):
+    experiment, trainer, metrics = trained(name, epochs=2)
+    result = finished(name, experiment, trainer, metrics, tmp_path)
+    drawn = {path.stem for path in experiment.draw(result)}
+    assert drawn >= set(files)
+    result.history = History()  # what evaluate has when the checkpoint holds none
+    assert "learning_curves" not in {path.stem for path in experiment.draw(result)}
+
+
+def playbook_inputs(monkeypatch, result, experiment):
+    """Draw nothing; return what the playbook was given."""
+    given = {}
+    monkeypatch.setattr("aifs_plotting.generate_visualizations", lambda *_, **inputs: given.update(inputs) or [])
+    experiment.draw(result)
+    return given
+
+
+def test_a_pocket_is_drawn_with_the_weights_that_answer(monkeypatch, tmp_path, trained):
+    experiment, *rest = trained("moons-pocket", epochs=2)
+    given = playbook_inputs(monkeypatch, finished("moons-pocket", experiment, *rest, tmp_path), experiment)
+    assert np.array_equal(given["weights"], experiment.learner.pocket_weights)
+    assert not np.array_equal(given["weights"], experiment.learner.weights)
+
+
+def test_an_earlier_line_is_asked_as_it_was(monkeypatch, tmp_path, trained):
+    experiment, *rest = trained("xor-pocket", epochs=4)
+    given = playbook_inputs(monkeypatch, finished("xor-pocket", experiment, *rest, tmp_path), experiment)
+    epochs, predicts = zip(*given["snapshots"], strict=True)
+    assert epochs == (0, 1, 2, 3, 4)
+    assert predicts[0](given["X"]).tolist() == [1, 1, 1, 1]
+    assert np.array_equal(predicts[-1](given["X"]), given["y_pred"])
+
+
+@pytest.mark.parametrize(("name", "marked"), [("iris-hard", False), ("iris-easy", True)])
+def test_axes_say_whether_inputs_were_standardized(name, marked, monkeypatch, tmp_path, trained):
+    experiment, *rest = trained(name, epochs=1)
+    given = playbook_inputs(monkeypatch, finished(name, experiment, *rest, tmp_path), experiment)
+    assert all(text.endswith("(cm), standardized" if marked else "(cm)") for text in given["feature_names"])
