@@ -49,11 +49,11 @@ def reveal_pyenv_pythons() -> None:
 reveal_pyenv_pythons()
 
 
-def sync(session: nox.Session, *what: str, compile_bytecode: bool = False) -> None:
+def sync(session: nox.Session, *what: str) -> None:
     """Make the session's environment what the lock says: the members or groups named, and nothing else."""
     session.env["UV_PROJECT_ENVIRONMENT"] = session.virtualenv.location
     # Only what is imported gets compiled, when it is; the shared environment compiles everything beforehand.
-    session.env["UV_COMPILE_BYTECODE"] = str(int(compile_bytecode))
+    session.env["UV_COMPILE_BYTECODE"] = "0"
     session.env["PYTHONDONTWRITEBYTECODE"] = ""
     session.run_install("uv", "sync", "--quiet", "--locked", f"--python={session.virtualenv.location}", *what)
 

@@ -168,3 +168,16 @@ def test_the_loaders_of_a_data_set():
     assert len(create_data_loaders(moons, 32, eval_batch_size=30).val) == 4
     assert create_data_loaders(moons, 1024).val.batch_size == 1024
     assert not create_data_loaders(moons, 32, shuffle=False).train.shuffle
+
+
+def test_a_part_without_samples_has_no_loader():
+    from dataclasses import replace
+
+    from aifs_data import create_data_loaders, load_dataset
+    from aifs_data.dataset import Split
+
+    dataset = load_dataset("moons", seed=0)
+    empty = Split(dataset.val.X[:0], dataset.val.y[:0])
+    loaders = create_data_loaders(replace(dataset, val=empty), batch_size=8)
+    assert loaders.val is None
+    assert loaders.test is not None

@@ -75,8 +75,9 @@ def toy(tmp_path, toy_environment):
 
     def run(*arguments, check=None, **options):
         command = [sys.executable, "-m", "toy.train", *map(str, arguments)]
+        environment = toy_environment | {name: value for name, value in os.environ.items() if name.startswith("TOY_")}
         finished = subprocess.run(
-            command, cwd=tmp_path, env=toy_environment, capture_output=True, text=True, timeout=60, **options
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, **options
         )
         if check is not None:
             assert finished.returncode == check, finished.stdout + finished.stderr
@@ -90,29 +91,19 @@ def train(toy):
     """Train the toy on an experiment, in tmp_path/outputs, without wandb."""
 
     def run(experiment, *arguments, check=0):
-        return toy(
-            "train", "--experiment", experiment, "--no-wandb", "--output-dir", "outputs", *arguments, check=check
-        )
+        options = ["--experiment", experiment, "--no-wandb", "--output-dir", "outputs"]
+        return toy("train", *options, *arguments, check=check)
 
     return run
 
 
 @pytest.fixture
 def start(tmp_path, toy_environment):
-    """Start training the toy's slow experiment in tmp_path and return the process."""
+    """Start training the toy in tmp_path, slowly, and return the process."""
 
-    def run(output, *arguments, **environment):
-        command = [
-            sys.executable,
-            "-m",
-            "toy.train",
-            "train",
-            "--experiment",
-            "slow",
-            "--no-wandb",
-            "--output-dir",
-            output,
-        ]
+    def run(output, *arguments, experiment="slow", **environment):
+        options = ["--experiment", experiment, "--no-wandb", "--output-dir", output]
+        command = [sys.executable, "-m", "toy.train", "train", *options]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         return subprocess.Popen([*command, *arguments], cwd=tmp_path, env={**toy_environment, **environment}, **pipes)
 

@@ -67,8 +67,47 @@ def test_the_direction_follows_from_the_metrics_name(metric, mode):
 
 
 def test_an_unknown_metric_names_those_there_are():
-    with pytest.raises(ConfigError, match="no metric 'val_acuracy' to watch; this run has: epoch, step, train_loss"):
-        train([1.0], BestSoFar("val_acuracy"))
+    with pytest.raises(ConfigError, match="no metric 'val_accuracy' to watch; this run has: epoch, step, train_loss"):
+        train([1.0], BestSoFar("val_accuracy"))
+
+
+def test_a_direction_that_no_name_tells_must_be_given():
+    with pytest.raises(ConfigError, match="is less or more 'val_fid' better"):
+        BestSoFar("val_fid")
+    assert BestSoFar("val_fid", mode="min").mode == "min"
+
+
+def test_the_epoch_as_a_metric_keeps_the_last_state():
+    best = BestSoFar("epoch")
+    train([1.0, 2.0, 3.0], best)
+    assert best.best_state == {"epoch": 3}
+
+
+def test_the_first_of_two_decides_what_the_best_file_holds(tmp_path):
+    train([3.0, 1.0, 2.0], BestSoFar("val_loss"), BestSoFar("epoch"), Checkpointing(tmp_path))
+    best = load_checkpoint(tmp_path / "best.safetensors")
+    assert (best.header["epoch"], best.state["learner"]) == (2, {"epoch": 2})
+    assert [row["epoch"] for row in best.state["history"]] == [1, 2]
+
+
+def test_states_are_copied_whatever_they_are_made_of():
+    class Tensor:  # an array without copy()
+        def __init__(self):
+            self.values = [0.0]
+
+    class Learner(Script):
+        tensor = Tensor()
+
+        def train_step(self, batch):
+            self.tensor.values[0] += 1
+            return super().train_step(batch)
+
+        def state_dict(self):
+            return {"tensor": self.tensor}
+
+    best = BestSoFar()
+    Trainer(Learner([1.0, 2.0]), epochs=2, callbacks=[best]).train([[0]], [[0]])
+    assert best.best_state["tensor"].values == [1.0]
 
 
 def test_a_wrong_mode_is_refused():
@@ -76,10 +115,10 @@ def test_a_wrong_mode_is_refused():
         BestSoFar(mode="lowest")
 
 
-def test_snapshots_keep_the_epochs_that_were_asked_for():
+def test_snapshots_keep_the_epochs_that_were_asked_for_and_the_last():
     snapshots = Snapshots((0, 2, 9))
     train([1.0, 1.0, 1.0], snapshots)
-    assert snapshots.items() == [(0, {"epoch": 0}), (2, {"epoch": 2})]
+    assert snapshots.items() == [(0, {"epoch": 0}), (2, {"epoch": 2}), (3, {"epoch": 3})]
 
 
 def test_snapshots_are_copies(learner, batches):

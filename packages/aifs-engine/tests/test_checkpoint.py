@@ -71,8 +71,16 @@ def test_names_that_meet_when_joined_stay_apart(tmp_path):
     assert same(load_checkpoint(tmp_path / "x").state, state)
 
 
+def test_numbers_of_the_other_byte_order_come_back_in_ours(tmp_path):
+    save_checkpoint(str(tmp_path / "x"), {"w": np.arange(3.0).astype(">f8")}, {})
+    found = load_checkpoint(str(tmp_path / "x")).state["w"]
+    assert found.tolist() == [0.0, 1.0, 2.0]
+    assert found.dtype.isnative
+
+
 @pytest.mark.parametrize(
-    "bad", [{"x": object()}, {"x": np.array(["a"])}, {"x": {1: 2}}, {"x": {"$tensor": 0}}, {"x": 1j}]
+    "bad",
+    [{"x": np.longdouble(1)}, {"x": object()}, {"x": np.array(["a"])}, {"x": {1: 2}}, {"x": {"$tensor": 0}}, {"x": 1j}],
 )
 def test_what_a_checkpoint_cannot_hold_is_refused_by_name(tmp_path, bad):
     with pytest.raises(CheckpointError, match="the state's 'x'"):
@@ -159,6 +167,17 @@ def test_the_one_before_stands_in_for_a_damaged_newest(tmp_path, caplog):
     assert "previous.safetensors (step 1)" in caplog.text
 
 
+def test_a_damaged_newest_never_takes_the_place_of_the_good_one_before_it(tmp_path):
+    folder = CheckpointFolder(tmp_path)
+    folder.save_last(STATE, {"step": 1})
+    folder.save_last(STATE, {"step": 2})
+    folder.last.write_bytes(b"damaged")
+    folder.newest()
+    folder.save_last(STATE, {"step": 3})
+    assert [load_checkpoint(path).header["step"] for path in (folder.last, folder.previous)] == [3, 1]
+    assert (tmp_path / "last.damaged").read_bytes() == b"damaged"
+
+
 def test_a_crash_between_the_two_renames_loses_nothing(tmp_path):
     folder = CheckpointFolder(tmp_path)
     folder.save_last(STATE, {"step": 1})
@@ -172,8 +191,12 @@ def test_an_empty_folder_has_no_checkpoint(tmp_path):
 
 
 def test_shapes_are_compared_by_name(tmp_path):
-    check_shapes({"w": np.zeros(3), "steps": 1}, {"w": np.ones(3), "more": np.ones(9)}, tmp_path)
+    check_shapes({"w": np.zeros(3), "steps": 1}, {"w": np.ones(3), "steps": 9}, tmp_path)
+    with pytest.raises(
+        CheckpointError, match="from another model or variant: it holds w, pocket, this experiment needs w"
+    ):
+        check_shapes({"w": np.zeros(3)}, {"w": np.ones(3), "pocket": np.ones(3)}, tmp_path)
     with pytest.raises(CheckpointError, match=r"'w' has the shape \(4,\), this experiment needs \(3,\)"):
         check_shapes({"w": np.zeros(3)}, {"w": np.ones(4)}, tmp_path)
     with pytest.raises(CheckpointError, match=r"has no 'layers\.0'"):
-        check_shapes({"layers": [np.zeros(3)]}, {"w": np.ones(3)}, tmp_path)
+        check_shapes({"layers": [np.zeros(3)]}, {"layers": []}, tmp_path)

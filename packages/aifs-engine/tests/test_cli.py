@@ -37,6 +37,8 @@ def test_the_options_of_evaluate_are_frozen():
         (["--experiment", "line", "--epoch", "3"], 2, "unrecognized arguments: --epoch"),
         (["--experiment", "line", "--epochs", "many"], 2, "--epochs: invalid int value: 'many'"),
         (["--experiment", "line", "--tags"], 2, "--tags: expected at least one argument"),
+        (["--experiment", "line", "--output-dir", ""], 2, "--output-dir: the name of a folder is empty"),
+        (["--experiment", "line", "--tags", "\udcff"], 2, "an argument is not valid UTF-8"),
         (["--experiment", "line", "--device", "tpu"], 2, "--device: invalid choice: 'tpu'"),
         (["--experiment", "lien"], 1, "unknown experiment 'lien': did you mean 'line'?"),
         (["--experiment", "line", "--epochs", "0"], 1, "epochs must be a whole number of at least 1, got 0"),
@@ -57,7 +59,7 @@ def test_the_options_of_evaluate_are_frozen():
     ],
 )
 def test_bad_input_gets_one_line_and_its_exit_code(capsys, tmp_path, arguments, code, message):
-    assert train([*arguments, "--output-dir", str(tmp_path / "outputs")]) == code
+    assert train(["--output-dir", str(tmp_path / "outputs"), *arguments]) == code
     captured = capsys.readouterr()
     assert message in captured.err
     assert captured.err.startswith("error: ")
@@ -91,4 +93,4 @@ def test_the_list_shows_each_experiment_with_its_claim(capsys):
 
 def test_the_config_is_shown_with_the_options_applied(capsys):
     assert train(["--experiment", "line", "--epochs", "2", "--print-config"]) == 0
-    assert "epochs        = 2\n" in capsys.readouterr().out
+    assert "epochs         = 2\n" in capsys.readouterr().out

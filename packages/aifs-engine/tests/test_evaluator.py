@@ -3,6 +3,7 @@ import pytest
 
 from aifs_engine import Evaluator
 from aifs_engine.evaluator import RunningMeans
+from aifs_utils.exceptions import DataError
 
 
 def test_means_weigh_batches_by_their_samples(learner):
@@ -18,6 +19,12 @@ def test_the_batch_size_does_not_change_the_result(learner):
         Evaluator(learner).evaluate([(X[i : i + n], y[i : i + n]) for i in range(0, 21, n)])["loss"] for n in (1, 4, 21)
     ]
     assert results == pytest.approx([results[0]] * 3, rel=1e-12)
+
+
+def test_batches_without_samples_are_refused(learner):
+    learner.eval_step = lambda batch: {"loss": 0.0}
+    with pytest.raises(DataError, match="there are no samples"):
+        Evaluator(learner).evaluate([(np.zeros((0, 2)), np.zeros(0))])
 
 
 def test_evaluation_leaves_the_learner_as_it_was(learner, batches):

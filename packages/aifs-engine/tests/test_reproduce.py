@@ -54,7 +54,7 @@ def test_the_readmes_table_is_renewed_and_nothing_else(tmp_path):
     assert text.startswith("# Toy\n<!-- results:start -->\nMedian [lowest, highest] of 2 seeds")
     assert text.endswith("<!-- results:end -->\nrest\n")
     assert "old" not in text
-    assert "| `line` | strength | test_accuracy ≥ 0.9 | 0.975 [0.95, 1] | yes | r |" in text
+    assert "| `line` | strength | test_accuracy ≥ 0.9 | 0.975 [0.95, 1] | yes | 0.1 | r |" in text
     assert json.loads((tmp_path / "results.json").read_text()) == results
     assert results_table(results) in text
 

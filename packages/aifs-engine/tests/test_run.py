@@ -69,6 +69,35 @@ def test_a_signal_at_any_moment_of_the_start_is_one_line(start):
         assert errors == "error: interrupted by SIGTERM\n"
 
 
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+def test_a_console_that_lacks_our_signs_shows_something_else(tmp_path, toy_environment, encoding):
+    command = [sys.executable, "-m", "toy.train", "train", "--no-wandb", "--output-dir", "outputs"]
+    environment = {**toy_environment, "PYTHONIOENCODING": encoding}
+    for options in (["--list-experiments"], ["--experiment", "line"]):
+        finished = subprocess.run([*command, *options], cwd=tmp_path, env=environment, capture_output=True)
+        assert (finished.returncode, finished.stderr) == (0, b"")
+        assert b"? 0.9" in finished.stdout
+
+
+def test_without_a_standard_output_a_run_goes_on(tmp_path, toy_environment):
+    command = f"{sys.executable} -m toy.train train --experiment line --no-wandb --output-dir outputs >&-"
+    finished = subprocess.run(["bash", "-c", command], cwd=tmp_path, env=toy_environment, capture_output=True)
+    assert (finished.returncode, finished.stderr) == (0, b"")
+
+
+def test_a_model_may_live_in_a_file_of_its_own(tmp_path, toy_environment):
+    (tmp_path / "mine.py").write_text(
+        "import sys\nfrom toy.config import EXPERIMENTS\nfrom toy.train import build as theirs\n"
+        "from aifs_engine import train_command\n"
+        "def build(config):\n    return theirs(config)\n"
+        "sys.exit(train_command('mine', EXPERIMENTS, build))\n"
+    )
+    command = [sys.executable, "mine.py", "--experiment", "line", "--no-wandb"]
+    finished = subprocess.run(command, cwd=tmp_path, env=toy_environment, capture_output=True, text=True)
+    assert (finished.returncode, finished.stderr) == (0, "")
+    assert (tmp_path / "outputs" / "models").is_dir()
+
+
 def test_a_run_imports_nothing_that_it_does_not_use(tmp_path, toy_environment):
     code = (
         "import sys; from toy.train import train; code = train(sys.argv[1:]); "

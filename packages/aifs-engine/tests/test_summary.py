@@ -36,7 +36,8 @@ def test_a_stand_in_is_called_one():
 
 def test_columns_are_aligned():
     assert table({"a": "1", "long": "2\n3"}) == "  a     1\n  long  2\n        3"
-    assert matrix([[1, 10], [3, 4]]).splitlines()[:2] == [" 1 10", " 3  4"]
+    assert matrix([[1, 10], [3, 4]], ["no", "maybe"]).splitlines()[:2] == ["no      1 10", "maybe   3  4"]
+    assert matrix([[1, 10], [3, 4]]).splitlines()[:2] == ["0   1 10", "1   3  4"]
 
 
 def test_paths_below_the_working_directory_are_shown_from_there(tmp_path, monkeypatch):

@@ -2,10 +2,11 @@ import json
 import math
 import subprocess
 
+import numpy as np
 import pytest
 
 from aifs_engine import LocalTracker, Tracking, Trainer
-from aifs_engine.tracking import installed_versions, source_commit, without_nan
+from aifs_engine.tracking import installed_versions, json_ready, source_commit
 
 
 def test_each_epoch_is_a_line_on_the_disk_as_soon_as_it_is_over(tmp_path, learner, batches):
@@ -33,7 +34,13 @@ def test_a_continuation_cuts_the_file_back_to_what_the_checkpoint_knows(tmp_path
 
 
 def test_what_json_has_no_word_for_becomes_null():
-    assert without_nan({"a": math.nan, "b": [math.inf, 1.5], "c": "nan"}) == {"a": None, "b": [None, 1.5], "c": "nan"}
+    assert json_ready({"a": math.nan, "b": [math.inf, 1.5], "c": "nan"}) == {"a": None, "b": [None, 1.5], "c": "nan"}
+
+
+def test_numbers_of_numpy_become_pythons():
+    ready = json_ready({"n": np.int64(3), "rate": np.float32(0.5), "shape": (np.int8(1), 2), "array": np.arange(2)})
+    assert ready == {"n": 3, "rate": 0.5, "shape": [1, 2], "array": [0, 1]}
+    assert type(ready["n"]) is int
 
 
 def test_versions_are_those_of_the_installed_distributions():

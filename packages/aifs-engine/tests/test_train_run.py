@@ -3,6 +3,8 @@
 import json
 import random
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
@@ -45,7 +47,7 @@ def test_equal_runs_leave_equal_files_and_never_overwrite_one_another(train, tmp
 def test_figures_are_drawn_when_asked_for(train, only_file):
     assert "figures" not in train("line").stdout
     assert "visualizations" in train("line", "--visualize").stdout
-    assert "3 snapshots" in only_file("outputs/visualizations/*/history.txt").read_text()
+    assert "4 snapshots" in only_file("outputs/visualizations/*/history.txt").read_text()
 
 
 def test_without_checkpoints_nothing_is_kept_or_promised(train, tmp_path):
@@ -88,19 +90,38 @@ def test_a_new_run_can_begin_from_the_weights_of_another_experiment(train, only_
     assert "epoch 1/1" in printed
 
 
-def test_loading_a_checkpoint_of_the_same_experiment_continues_it_in_a_new_run(train, tmp_path, only_file):
+def test_loading_a_checkpoint_begins_a_new_run_with_its_weights(train, tmp_path, only_file):
     train("line", "--epochs", "3")
     last = only_file("outputs/models/*/last.safetensors")
     before = last.read_bytes()
-    assert "continuing" in train("line", "--load-checkpoint", str(last)).stdout
-    train("line")
-    ends = {path.read_bytes() for path in tmp_path.glob("outputs/models/*/last.safetensors")} - {before}
-    weights = {
-        load_checkpoint(path).state["learner"]["w"].tobytes() for path in tmp_path.glob("outputs/models/*/last*")
-    }
-    assert len(weights) == 2  # after 3 epochs, and after 5 on two ways
-    assert ends
+    printed = train("line", "--load-checkpoint", str(last)).stdout
+    assert "starting with the weights of outputs/models/toy-line" in printed
+    assert "epoch 1/5" in printed
+    assert "the claim is about the experiment without --load-checkpoint" in printed
     assert last.read_bytes() == before
+    assert len(list(tmp_path.glob("outputs/models/*"))) == 2
+
+
+def test_weights_that_may_have_seen_the_test_samples_are_announced(train, toy, only_file):
+    train("redrawn", "--seed", "5")
+    best = str(only_file("outputs/models/*/best.safetensors"))
+    assert (
+        "warning: these weights were trained on another draw or split of noise (seed 5)"
+        in train("redrawn", "--load-checkpoint", best).stderr
+    )
+    # `evaluate` takes the checkpoint's own seed, so that there is nothing to announce.
+    finished = toy("evaluate", "--experiment", "redrawn", "--checkpoint", best, "--output-dir", "outputs", check=0)
+    assert finished.stderr == ""
+    assert "seed 5" in finished.stdout
+
+
+def test_a_run_whose_data_have_changed_is_not_continued(train, only_file, monkeypatch):
+    train("line", "--epochs", "2")
+    before = only_file("outputs/models/*/last.safetensors").read_bytes()
+    monkeypatch.setenv("TOY_DIGEST", "another")
+    finished = train("line", "--resume", check=1)
+    assert "was trained on other data than this experiment gives now" in finished.stderr
+    assert only_file("outputs/models/*/last.safetensors").read_bytes() == before
 
 
 def test_resuming_nothing_says_so_and_starts(train):
@@ -109,18 +130,55 @@ def test_resuming_nothing_says_so_and_starts(train):
     assert "epoch 5/5" in printed
 
 
+def test_a_run_that_was_not_finished_is_continued_before_one_that_was(train, start, tmp_path):
+    process = start("outputs", "--epochs", "3000")
+    wait_for_epoch(process, 60)
+    process.kill()
+    process.communicate(timeout=30)
+    (killed,) = tmp_path.glob("outputs/models/*")
+    train("slow", "--epochs", "2")
+    printed = train("slow", "--epochs", "61", "--resume").stdout
+    assert f"continuing outputs/models/{killed.name}/" in printed
+
+
+def test_fewer_epochs_than_were_trained_are_refused(train, only_file):
+    train("line")
+    before = only_file("outputs/logs/*/manifest.json").read_text()
+    finished = train("line", "--resume", "--epochs", "2", check=1)
+    assert "this run has already trained 5 epochs: give --epochs as many or more" in finished.stderr
+    assert json.loads(before)["status"] == "finished"
+
+
+def test_an_interrupt_after_training_says_that_all_is_saved(toy_environment, tmp_path):
+    code = (
+        "import os, signal, sys, aifs_engine.train_run as run; "
+        "run.measure = lambda *_: os.kill(os.getpid(), signal.SIGINT); "
+        "from toy.train import train; sys.exit(train(sys.argv[1:]))"
+    )
+    arguments = ["--experiment", "line", "--no-wandb", "--output-dir", "outputs"]
+    finished = subprocess.run(
+        [sys.executable, "-c", code, *arguments], cwd=tmp_path, env=toy_environment, capture_output=True, text=True
+    )
+    assert finished.returncode == 130
+    assert finished.stderr == "error: interrupted by SIGINT\n"
+    assert "stopped after step 25 and saved; continue with" in finished.stdout
+
+
 def test_resuming_a_finished_run_trains_no_more(train, only_file):
     train("line")
     before = only_file("outputs/models/*/last.safetensors").read_bytes()
     printed = train("line", "--resume").stdout
-    assert "after epoch 5, step 25" in printed
+    assert "after epoch 5, step 25 (nothing is left to train)" in printed
     assert "held: test_accuracy" in printed
     assert only_file("outputs/models/*/last.safetensors").read_bytes() == before
 
 
 def test_a_run_with_other_settings_is_not_resumed(train, tmp_path):
     train("line")
-    assert "nothing to resume" in train("line", "--resume", "--learning-rate", "0.3").stdout
+    assert (
+        "differs in learning_rate): starting from the beginning"
+        in train("line", "--resume", "--learning-rate", "0.3").stdout
+    )
     assert len(list(tmp_path.glob("outputs/models/*"))) == 2
 
 
@@ -145,8 +203,8 @@ def test_an_interrupted_run_says_how_to_continue(toy, number, code, only_file, s
     assert errors == f"error: interrupted by {number.name}\n"
     assert json.loads(only_file("outputs/logs/*/manifest.json").read_text())["status"] == "interrupted"
     command = printed.splitlines()[-1].split()
-    assert command[:5] == ["uv", "run", "--package", "toy", "train"]
-    assert "continuing" in toy(*command[4:], check=0).stdout
+    assert command[0] == "train"  # the toy is no member of a workspace, so there is no `uv run` before it
+    assert "continuing" in toy(*command, check=0).stdout
 
 
 def test_a_run_that_is_being_trained_is_not_continued_by_another_process(train, start):
@@ -162,26 +220,37 @@ def test_a_run_that_is_being_trained_is_not_continued_by_another_process(train, 
 
 @pytest.mark.slow
 def test_a_run_killed_at_random_moments_ends_in_the_same_bytes(tmp_path, only_file, start):
-    process = start("whole")
-    process.communicate(timeout=60)
+    process = start("whole", experiment="long")
+    process.communicate(timeout=120)
     chance = random.Random(0)
-    kills = 0
-    while kills < 20:
-        process = start("killed", "--resume")
-        time.sleep(chance.uniform(0.1, 1.2))
-        if process.poll() is None:
-            process.kill()
-            kills += 1
+    positions = []
+    for _ in range(20):
+        process = start("killed", "--resume", experiment="long")
+        wait_for_epoch(process, 1)
+        time.sleep(chance.uniform(0.1, 0.4))
+        assert process.poll() is None, "the run was over before it could be killed"
+        process.kill()
         process.communicate(timeout=30)
-    process = start("killed", "--resume")
-    process.communicate(timeout=60)
+        header = load_checkpoint(only_file("killed/models/*/last.safetensors")).header
+        positions.append((header["epoch"], header["step"] % 5))
+    process = start("killed", "--resume", experiment="long")
+    process.communicate(timeout=120)
     assert process.returncode == 0
+    assert len(set(positions)) > 10, positions  # it came further from kill to kill…
+    assert any(batch for _, batch in positions)  # …and was saved within epochs too
     for pattern in ("models/*/last.safetensors", "models/*/best.safetensors", "logs/*/metrics.jsonl"):
-        whole = only_file(f"whole/{pattern}").read_bytes()
-        # A run killed before its first checkpoint is begun again under a new name; the newest one is the finished one.
-        path = max(tmp_path.glob(f"killed/{pattern}"), key=lambda path: path.stat().st_mtime)
-        assert path.read_bytes() == whole, pattern
-        assert not list(path.parent.glob("*.tmp"))
+        assert only_file(f"killed/{pattern}").read_bytes() == only_file(f"whole/{pattern}").read_bytes(), pattern
+    assert not list(tmp_path.rglob("*.tmp"))
+
+
+def test_a_reader_that_has_gone_does_not_end_the_run(toy_environment, tmp_path):
+    command = f"{sys.executable} -m toy.train train --experiment slow --no-wandb --output-dir outputs | head -1"
+    finished = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {command}"], cwd=tmp_path, env=toy_environment, capture_output=True, text=True
+    )
+    assert (finished.returncode, finished.stderr) == (0, "")
+    (manifest,) = tmp_path.glob("outputs/logs/*/manifest.json")
+    assert json.loads(manifest.read_text())["status"] == "finished"
 
 
 def wait_for_epoch(process, epoch):

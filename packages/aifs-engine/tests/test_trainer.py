@@ -148,6 +148,19 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_checkpo
     assert (tmp_path / "last.safetensors").read_bytes() == good
 
 
+@pytest.mark.parametrize("loss", [np.float32("nan"), np.float64("inf"), np.array(np.nan)])
+def test_no_kind_of_number_hides_a_loss_that_is_not_finite(learner, batches, loss):
+    learner.train_step = lambda batch: {"loss": loss}
+    with pytest.raises(NonFiniteError, match="training diverged"):
+        Trainer(learner, epochs=1).train(batches)
+
+
+def test_a_step_without_a_loss_is_an_error(learner, batches):
+    learner.train_step = lambda batch: {"accuracy": 1.0}
+    with pytest.raises(TrainingError, match="train_step must return a 'loss', got accuracy"):
+        Trainer(learner, epochs=1).train(batches)
+
+
 def test_a_loader_that_gives_fewer_batches_than_it_says_is_an_error(learner, batches):
     class Short:
         def __len__(self):

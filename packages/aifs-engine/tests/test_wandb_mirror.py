@@ -45,6 +45,17 @@ def test_the_users_own_choice_of_mode_stands(nobody, monkeypatch):
     assert wandb_mirror.offline_reason() == ""
 
 
+@pytest.mark.parametrize("address", ["localhost:8080", "http://[bad", "http://localhost:notaport"])
+def test_an_address_that_is_none_is_no_reason_to_fail(nobody, monkeypatch, address):
+    monkeypatch.setenv("WANDB_BASE_URL", address)
+    assert wandb_mirror.offline_reason() == f"WANDB_BASE_URL is no address: {address}"
+
+
+def test_being_online_without_a_login_is_not_asked_for(nobody, monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "online")
+    assert wandb_mirror.offline_reason() == "no login"
+
+
 @pytest.mark.parametrize(
     ("text", "is_one"),
     [

@@ -142,8 +142,8 @@ class DataLoaders(NamedTuple):
     """The loaders of the three parts of a data set."""
 
     train: ArrayLoader
-    val: ArrayLoader
-    test: ArrayLoader
+    val: ArrayLoader | None
+    test: ArrayLoader | None
 
 
 def create_data_loaders(
@@ -174,7 +174,7 @@ def create_data_loaders(
     Returns
     -------
     DataLoaders
-        A named tuple (train, val, test).
+        A named tuple (train, val, test); None stands for a validation or test part without samples.
 
     Raises
     ------
@@ -184,5 +184,7 @@ def create_data_loaders(
     train = ArrayLoader(dataset.train.X, dataset.train.y, batch_size, seed=seed, shuffle=shuffle, drop_last=drop_last)
     size = max(batch_size, _LEAST_EVAL_BATCH_SIZE) if eval_batch_size is None else eval_batch_size
     size = require_count("eval_batch_size", size)
-    val, test = (ArrayLoader(part.X, part.y, size, seed=seed) for part in (dataset.val, dataset.test))
+    val, test = (
+        ArrayLoader(part.X, part.y, size, seed=seed) if len(part) else None for part in (dataset.val, dataset.test)
+    )
     return DataLoaders(train, val, test)

@@ -1,4 +1,4 @@
-"""One training loop for NumPy and PyTorch learners that resumes to the bit.
+"""One training loop for your own learning rule that resumes to the bit.
 
 Each module is imported when one of its names is first used; ``import aifs_engine`` alone loads no array library.
 """

@@ -4,9 +4,11 @@ import logging
 import math
 import time
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from aifs_engine.experiment import require_positive_int
 from aifs_utils.exceptions import ConfigError
 
 if TYPE_CHECKING:
@@ -27,7 +29,7 @@ class Callback:
         """After each update. Costs nothing unless it is overridden."""
 
     def on_epoch_end(self, trainer: "Trainer", row: dict[str, Any]) -> None:
-        """After each epoch; `row` is the history's newest."""
+        """After each epoch; `row` is a copy of the history's newest."""
 
     def on_train_end(self, trainer: "Trainer") -> None:
         """After the last epoch. Not called when the run is interrupted or fails."""
@@ -47,7 +49,7 @@ class _Monitor(Callback):
         if mode not in (None, "min", "max"):
             raise ConfigError(f"mode must be 'min' or 'max', got {mode!r}")
         self.metric = metric
-        self.mode: Mode = mode or ("min" if metric.endswith(("loss", "error", "perplexity")) else "max")
+        self.mode: Mode = mode or _direction(metric)
         self.min_delta = min_delta
         self.best_value: float | None = None
         self.best_epoch = 0
@@ -71,6 +73,15 @@ class _Monitor(Callback):
         self.best_value, self.best_epoch = state["best_value"], state["best_epoch"]
 
 
+def _direction(metric: str) -> Mode:
+    """Whether less or more of a metric is better, where its name says so."""
+    if metric.endswith(("loss", "error", "mse", "mae", "perplexity")):
+        return "min"
+    if metric.endswith(("accuracy", "precision", "recall", "f1", "auc", "bleu", "epoch")):
+        return "max"
+    raise ConfigError(f"is less or more {metric!r} better? Its name does not tell: give mode='min' or mode='max'")
+
+
 class EarlyStopping(_Monitor):
     """Stops when `metric` has not improved by more than `min_delta` for `patience` epochs in a row.
 
@@ -79,13 +90,14 @@ class EarlyStopping(_Monitor):
     metric
         A column of the history.
     mode
-        Whether less or more is better; told from the name if not given (losses and errors: "min", all else: "max").
+        Whether less or more is better; told from the name if not given (losses, errors, accuracies…).
     """
 
     def __init__(
         self, metric: str = "val_loss", *, patience: int = 10, min_delta: float = 0.0, mode: Mode | None = None
     ) -> None:
         super().__init__(metric, mode, min_delta)
+        require_positive_int("patience", patience)
         self.patience = patience
 
     def on_epoch_end(self, trainer: "Trainer", row: dict[str, Any]) -> None:
@@ -95,7 +107,10 @@ class EarlyStopping(_Monitor):
 
 
 class BestSoFar(_Monitor):
-    """Keeps a copy of the learner's state from the epoch in which `metric` was best; the first of equals."""
+    """Keeps a copy of the learner's state from the epoch in which `metric` was best; the first of equals.
+
+    The metric "epoch" keeps the last state of all.
+    """
 
     def __init__(self, metric: str = "val_loss", *, mode: Mode | None = None) -> None:
         super().__init__(metric, mode)
@@ -104,7 +119,7 @@ class BestSoFar(_Monitor):
     def on_epoch_end(self, trainer: "Trainer", row: dict[str, Any]) -> None:
         """Copy the learner's state if this epoch is the best."""
         if self.improved(row):
-            self.best_state = _copy(trainer.learner.state_dict())
+            self.best_state = deepcopy(trainer.learner.state_dict())
 
     def state_dict(self) -> dict[str, Any]:
         return super().state_dict() | {"best_state": self.best_state}
@@ -115,14 +130,17 @@ class BestSoFar(_Monitor):
 
 
 class Snapshots(Callback):
-    """Copies of the learner's state after chosen epochs (0: before the first), to show how it changed."""
+    """Copies of the learner's state after chosen epochs (0: before the first) and the last one, to show how it
+    changed.
+    """
 
     def __init__(self, epochs: Sequence[int] = (0, 1, 2, 5, 10, 20, 50, 100)) -> None:
         self.epochs = frozenset(epochs)
         self.states: dict[int, dict[str, Any]] = {}
 
     def on_train_start(self, trainer: "Trainer") -> None:
-        """Keep the state from before the first step."""
+        """Keep the state from before the first step; let go of what was the last one of a run that is now longer."""
+        self.states = {epoch: state for epoch, state in self.states.items() if epoch in self.epochs}
         if trainer.step == 0:
             self._keep(trainer, 0)
 
@@ -130,13 +148,17 @@ class Snapshots(Callback):
         """Keep the state of the epochs that were asked for."""
         self._keep(trainer, row["epoch"])
 
+    def on_train_end(self, trainer: "Trainer") -> None:
+        """Keep the state that the run ends with."""
+        self.states[trainer.epoch] = deepcopy(trainer.learner.state_dict())
+
     def items(self) -> list[tuple[int, dict[str, Any]]]:
         """(epoch, state) in order."""
         return sorted(self.states.items(), key=lambda item: item[0])
 
     def _keep(self, trainer: "Trainer", epoch: int) -> None:
         if epoch in self.epochs:
-            self.states[epoch] = _copy(trainer.learner.state_dict())
+            self.states[epoch] = deepcopy(trainer.learner.state_dict())
 
     def state_dict(self) -> dict[str, Any]:
         return {str(epoch): state for epoch, state in self.states.items()}
@@ -156,7 +178,8 @@ class Checkpointing(Callback):
     Parameters
     ----------
     folder
-        Receives ``last``, ``previous`` and ``best`` (if a `BestSoFar` is among the callbacks) ``.safetensors``.
+        Receives ``last``, ``previous`` and ``best`` ``.safetensors``; the best as the first `BestSoFar` of the
+        trainer's callbacks sees it, if there is one.
     header
         What a reader of the file should know: model, experiment, config…
     every_epochs
@@ -177,6 +200,8 @@ class Checkpointing(Callback):
 
         if not 0 < overhead <= 1:
             raise ConfigError(f"overhead is a share of the time, above 0 and at most 1, got {overhead!r}")
+        if every_epochs is not None:
+            require_positive_int("every_epochs", every_epochs)
         self.files = CheckpointFolder(Path(folder))
         self.header = dict(header or {})
         self.every_epochs = every_epochs
@@ -185,7 +210,7 @@ class Checkpointing(Callback):
         self._best_epoch = 0  # whose weights `best` holds
 
     def on_train_start(self, trainer: "Trainer") -> None:
-        """Start the clock: the first checkpoint is due once an average write's worth of work would be lost."""
+        """Start the clock, as if the last checkpoint had just been written in a hundredth of a second."""
         self._due = time.perf_counter() + 0.01 / self.overhead
 
     def on_step_end(self, trainer: "Trainer") -> None:
@@ -211,9 +236,9 @@ class Checkpointing(Callback):
         """Write ``last`` now, and ``best`` if there are better weights than the file holds."""
         started = time.perf_counter()
         self.files.save_last(trainer.state_dict(), self._header(trainer))
-        for callback in trainer.callbacks:
-            if isinstance(callback, BestSoFar) and callback.best_epoch != self._best_epoch:
-                self._save_best(callback, trainer)
+        best = next((callback for callback in trainer.callbacks if isinstance(callback, BestSoFar)), None)
+        if best is not None and best.best_epoch != self._best_epoch:
+            self._save_best(best, trainer)
         finished = time.perf_counter()
         self._due = finished + (finished - started) / self.overhead
         logger.debug("saved %s at step %d", self.files.last, trainer.step)
@@ -229,12 +254,3 @@ class Checkpointing(Callback):
 
     def _header(self, trainer: "Trainer") -> dict[str, Any]:
         return self.header | {"epoch": trainer.epoch, "step": trainer.step, "metrics": trainer.history.last}
-
-
-def _copy(state: Any) -> Any:
-    """A deep copy of a state's dicts, lists and arrays."""
-    if isinstance(state, dict):
-        return {key: _copy(value) for key, value in state.items()}
-    if isinstance(state, list | tuple):
-        return [_copy(value) for value in state]
-    return state.copy() if hasattr(state, "copy") else state

@@ -9,16 +9,20 @@ A file is written under a temporary name, flushed to the disk, read back and com
 is found by a SHA-256 digest over header, state and tensors.
 """
 
+from __future__ import annotations
+
 import json
 import logging
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+
+if TYPE_CHECKING:  # it takes milliseconds to import
+    from numpy.typing import NDArray
 
 from aifs_utils.exceptions import CheckpointError
 from aifs_utils.files import atomic_write
@@ -41,7 +45,7 @@ class Checkpoint:
 
 
 def save_checkpoint(
-    path: Path, state: Mapping[str, Any], header: Mapping[str, Any], *, backup: Path | None = None
+    path: Path | str, state: Mapping[str, Any], header: Mapping[str, Any], *, backup: Path | None = None
 ) -> None:
     """Write a checkpoint atomically; the file that stood there becomes `backup` once the new one is known to be good.
 
@@ -54,6 +58,7 @@ def save_checkpoint(
     """
     from safetensors.numpy import save
 
+    path = Path(path)
     tensors: dict[str, NDArray[Any]] = {}
     content = {"format_version": FORMAT_VERSION, **header, "state": _pack(dict(state), (), tensors)}
     content["digest"] = _digest(content, tensors)
@@ -69,7 +74,7 @@ def save_checkpoint(
         file.write(data)
 
 
-def load_checkpoint(path: Path) -> Checkpoint:
+def load_checkpoint(path: Path | str) -> Checkpoint:
     """Read a checkpoint and check that it is whole.
 
     Raises
@@ -79,6 +84,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
     """
     from safetensors import SafetensorError, safe_open
 
+    path = Path(path)
     if not path.is_file():
         raise CheckpointError(f"there is no checkpoint {path}")
     try:
@@ -86,7 +92,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a dict
         content = json.loads(metadata.get(_METADATA_KEY, "null"))
-    except (SafetensorError, OSError, ValueError) as error:
+    except (SafetensorError, OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise CheckpointError(f"{path} is damaged or not a safetensors file ({error})") from error
     if not isinstance(content, dict) or "digest" not in content:
         raise CheckpointError(f"{path} holds tensors but no aifs header: it is not a checkpoint of this engine")
@@ -118,7 +124,10 @@ class CheckpointFolder:
         save_checkpoint(self.last, state, header, backup=self.previous)
 
     def newest(self) -> Checkpoint | None:
-        """The newest checkpoint that is whole, or None. A damaged one is named in a warning."""
+        """The newest checkpoint that is whole, or None.
+
+        A damaged one is named in a warning and put aside as ``….damaged``, so that it never replaces the one before it.
+        """
         found = None
         for path in (self.last, self.previous):
             if found is None and path.exists():
@@ -126,6 +135,7 @@ class CheckpointFolder:
                     found = load_checkpoint(path)
                 except CheckpointError as error:
                     logger.warning("%s", error)
+                    path.replace(path.with_suffix(".damaged"))
         if found is not None and found.path != self.last:
             logger.warning("going on from the checkpoint before it, %s (step %s)", found.path, found.header.get("step"))
         return found
@@ -137,13 +147,18 @@ def find_checkpoints(folder: Path) -> list[Path]:
 
 
 def check_shapes(expected: Mapping[str, Any], found: Mapping[str, Any], path: Path) -> None:
-    """Compare the arrays of a learner's fresh state with those of a checkpoint.
+    """Compare a learner's fresh state with that of a checkpoint.
 
     Raises
     ------
     CheckpointError
-        If one is missing or has another shape.
+        If the two have different parts, or an array is missing or has another shape.
     """
+    if set(found) != set(expected):
+        raise CheckpointError(
+            f"{path} is from another model or variant: it holds {', '.join(found) or 'nothing'}, "
+            f"this experiment needs {', '.join(expected)}"
+        )
     fresh: dict[str, NDArray[Any]] = {}
     saved: dict[str, NDArray[Any]] = {}
     _pack(dict(expected), (), fresh)
@@ -163,9 +178,10 @@ def _pack(value: Any, path: tuple[str, ...], tensors: dict[str, NDArray[Any]]) -
         name = ".".join(path) or "value"
         while name in tensors:  # "a.b" and "b" within "a"
             name += "~"
-        if value.dtype.kind not in "biuf":
-            raise CheckpointError(f"the state's {name!r} has the dtype {value.dtype}; a checkpoint holds numbers only")
-        tensors[name] = np.ascontiguousarray(value) if value.ndim else np.array(value)
+        if value.dtype.kind not in "biuf" or value.dtype.itemsize > 8:
+            raise CheckpointError(f"the state's {name!r} has the dtype {value.dtype}, which a checkpoint cannot hold")
+        native = value.astype(value.dtype.newbyteorder("="), copy=False)
+        tensors[name] = np.ascontiguousarray(native) if value.ndim else np.array(native)
         return {_TENSOR_KEY: name}
     if isinstance(value, Mapping):
         if not all(isinstance(key, str) and key != _TENSOR_KEY for key in value):

@@ -4,14 +4,16 @@ This module imports neither NumPy nor the model: ``--help`` and a mistyped optio
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, NoReturn
 
 from aifs_engine.experiment import Experiment
-from aifs_engine.interrupts import Interrupted, raised_interrupts
+from aifs_engine.interrupts import raised_interrupts
 from aifs_utils.exceptions import AIFromScratchError, ConfigError
 from aifs_utils.names import look_up
 
@@ -55,7 +57,7 @@ def _train(model: str, experiments: Experiments, build: Build, argv: Sequence[st
     if isinstance(arguments, int):
         return arguments
     if arguments.list_experiments:
-        print(_listing(experiments))  # noqa: T201
+        say(_listing(experiments))
         return EXIT_DONE
     if arguments.experiment is None:
         return _parse_error(parser, "the following arguments are required: --experiment")
@@ -64,7 +66,7 @@ def _train(model: str, experiments: Experiments, build: Build, argv: Sequence[st
     except AIFromScratchError as error:
         return fail(str(error))
     if arguments.print_config:
-        print(_config_text(config))  # noqa: T201
+        say(_config_text(config))
         return EXIT_DONE
     from aifs_engine.train_run import run_train
 
@@ -107,7 +109,7 @@ def train_parser(model: str, experiments: Experiments) -> argparse.ArgumentParse
     add(
         "--load-checkpoint",
         metavar="FILE",
-        help="begin a new run from a checkpoint: a file, or entity/project/name:v3 on wandb",
+        help="begin a new run with the weights of a checkpoint: a file, or entity/project/name:v3",
     )
     add("--no-save-checkpoint", action="store_true", help="keep no weights")
     add("--no-wandb", action="store_true", help="local record only; wandb is not even imported")
@@ -173,10 +175,21 @@ def resolve_config(experiments: Experiments, arguments: argparse.Namespace) -> A
 def _interruptible(command: Callable[[], int]) -> int:
     """Run `command` with Ctrl-C and SIGTERM ending in one line, wherever they strike."""
     try:
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, TextIOWrapper):  # a console that lacks a sign shows "?" in its place
+                stream.reconfigure(errors="replace")
         with raised_interrupts():
             return command()
-    except Interrupted as interrupt:
-        return fail(str(interrupt), interrupt.exit_code)
+    except KeyboardInterrupt as interrupt:  # Interrupted, or a plain one from a library that sets its own handlers
+        return fail(str(interrupt) or "interrupted by SIGINT", getattr(interrupt, "exit_code", 130))
+
+
+def say(text: str) -> None:
+    """Print; if the reader has gone (``| head``), go on without one."""
+    try:
+        print(text, flush=True)  # noqa: T201
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def fail(message: str, exit_code: int = EXIT_ERROR) -> int:
@@ -197,6 +210,9 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parse(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> argparse.Namespace | int:
+    given = sys.argv[1:] if argv is None else argv
+    if any("\udc80" <= sign <= "\udcff" for word in given for sign in word):  # a byte that was not UTF-8
+        return _parse_error(parser, "an argument is not valid UTF-8")
     try:
         return parser.parse_args(argv)
     except _UsageError as error:
@@ -216,10 +232,16 @@ def _add_device(parser: argparse.ArgumentParser) -> None:
 def _add_output_dir(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output-dir",
-        type=Path,
+        type=_folder,
         metavar="DIR",
         help="where logs, models and figures go (default: the model's outputs/)",
     )
+
+
+def _folder(text: str) -> Path:
+    if not text:
+        raise argparse.ArgumentTypeError("the name of a folder is empty")
+    return Path(text)
 
 
 def _listing(experiments: Experiments) -> str:

@@ -5,19 +5,20 @@ import shlex
 import sys
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from aifs_engine.checkpoint import Checkpoint, check_shapes
-from aifs_engine.cli import EXIT_DONE, Build
+from aifs_engine.checkpoint import Checkpoint
+from aifs_engine.cli import EXIT_DONE, Build, say
 from aifs_engine.evaluator import Evaluator
 from aifs_engine.experiment import Experiment
 from aifs_engine.history import History
 from aifs_engine.progress import format_row
 from aifs_engine.run import Run, guarded, prepare
 from aifs_engine.summary import describe_data, describe_verdict, judge, matrix, shown, table
-from aifs_utils.paths import RunPaths, new_run
+from aifs_engine.tracking import json_ready
+from aifs_utils.paths import new_run
 
 
 def run_evaluate(model: str, config: Any, build: Build, arguments: Namespace, framework: str) -> int:
@@ -35,7 +36,8 @@ class _EvaluateRun(Run):
         run = new_run(self.output_dir, f"{self.model}-{self.experiment_name}-evaluate")
         self.open_record(run, shlex.join(["evaluate", *sys.argv[1:]]))
         experiment = prepare(self.config, self.build, self.framework)
-        check_shapes(experiment.learner.state_dict(), checkpoint.state["learner"], checkpoint.path)
+        self.check_fit(checkpoint, experiment)
+        self.warn_of_other_data(checkpoint, experiment)
         experiment.learner.load_state_dict(checkpoint.state["learner"])
         test_metrics = Evaluator(experiment.learner).evaluate(experiment.test_loader, prefix="test_")
         report = self._report(experiment)
@@ -45,21 +47,24 @@ class _EvaluateRun(Run):
         self.close_record(
             "finished",
             figures=figures,
-            data=dict(experiment.data),
+            data=json_ready(experiment.data),
             evaluated={"path": str(checkpoint.path), "digest": checkpoint.header["digest"]},
             result=test_metrics | report,
             claim=claim,
         )
-        print(self._summary(run, checkpoint, test_metrics, report, figures))  # noqa: T201
+        say(self._summary(experiment, checkpoint, test_metrics, report, figures))
         return EXIT_DONE
 
     def _config_of(self, checkpoint: Checkpoint) -> Any:
-        """The experiment's config as the checkpoint's run had it, so that its test data are the same."""
+        """The experiment's config with the checkpoint's seed, so that its test data are those that it never saw."""
+        return replace(self.config, seed=checkpoint.header.get("seed", self.config.seed))
+
+    def _changed(self, checkpoint: Checkpoint) -> str:
+        """What makes these other weights than those that the claim is about."""
         if checkpoint.header.get("experiment") != self.experiment_name:
-            return self.config
-        saved = checkpoint.header.get("config", {})
-        names = {item.name for item in fields(self.config)} & {"epochs", "batch_size", "learning_rate", "seed"}
-        return replace(self.config, **{name: saved[name] for name in names if name in saved})
+            return f"weights of {checkpoint.header.get('experiment')}"
+        saved, names = checkpoint.header.get("config", {}), ("epochs", "batch_size", "learning_rate")
+        return ", ".join(f"another {name}" for name in names if saved.get(name) != getattr(self.config, name))
 
     def _report(self, experiment: Experiment) -> dict[str, Any]:
         """Precision, recall, F1, ROC-AUC and confusion matrix, for learners that predict labels."""
@@ -68,11 +73,12 @@ class _EvaluateRun(Run):
         from aifs_engine.metrics import classification_report
 
         predictions = Evaluator(experiment.learner).predict(experiment.test_loader)
-        return classification_report(predictions.targets, predictions.labels, predictions.scores)
+        n_classes = len(experiment.class_names) or None
+        return classification_report(predictions.targets, predictions.labels, predictions.scores, n_classes)
 
     def _summary(
         self,
-        run: RunPaths,
+        experiment: Experiment,
         checkpoint: Checkpoint,
         test_metrics: Mapping[str, float],
         report: Mapping[str, Any],
@@ -86,9 +92,10 @@ class _EvaluateRun(Run):
         }
         if report:
             lines["report"] = format_row({k: v for k, v in report.items() if k not in ("accuracy", "confusion_matrix")})
-            lines["confusion"] = matrix(report["confusion_matrix"])
-        lines["claim"] = describe_verdict(self.config.claim, self.manifest["claim"])
-        lines["record"] = shown(run.log_file.parent) + os.sep
+            lines["confusion"] = matrix(report["confusion_matrix"], experiment.class_names)
+        lines["claim"] = describe_verdict(self.config.claim, self.manifest["claim"], self._changed(checkpoint))
+        if self.paths is not None:
+            lines["record"] = shown(self.paths.log_file.parent) + os.sep
         if figures:
             lines["figures"] = "\n".join(map(shown, figures))
         return f"\n{self.model} · {self.experiment_name} · seed {self.config.seed}\n{table(lines)}"

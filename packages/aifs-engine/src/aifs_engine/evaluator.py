@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aifs_engine.learner import Learner, as_loader, batch_size
+from aifs_utils.exceptions import DataError
 
 
 class RunningMeans:
@@ -24,7 +25,9 @@ class RunningMeans:
             sums[name] = sums.get(name, 0.0) + value * n_samples
 
     def means(self, prefix: str = "") -> dict[str, float]:
-        """The means so far, as Python floats."""
+        """The means so far, as Python floats; DataError if there were no samples."""
+        if self.n_samples == 0:
+            raise DataError("there are no samples: every batch is empty")
         return {f"{prefix}{name}": float(total) / self.n_samples for name, total in self.sums.items()}
 
     def state_dict(self) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -21,8 +22,8 @@ class Claim:
     Parameters
     ----------
     metric
-        A test metric with its prefix (``"test_accuracy"``), or a column of the history (``"train_loss"``: its last
-        value).
+        A test metric with its prefix (``"test_accuracy"``), or a column of the history (``"train_loss"``: its value
+        in the epoch of the best weights).
     at_least, at_most
         The bound, inclusive. Exactly one of the two.
     kind
@@ -77,11 +78,15 @@ class Experiment:
     learner
         The model with its learning rule.
     train_loader, val_loader, test_loader
-        Batches: any iterable, or an object with ``batches(epoch, start)`` (see `aifs_engine.learner.Loader`).
+        Batches: any sized iterable, or an object with ``batches(epoch, start)`` (see `aifs_engine.learner.Loader`).
     data
         Where the data came from (name, source, whether it is a stand-in, digest); written to the manifest.
     monitor
-        The metric that decides which weights are the best.
+        The metric that decides which weights are the best; "epoch" keeps the last ones.
+    monitor_mode
+        "min" or "max" where the metric's name does not tell.
+    class_names
+        How the labels 0, 1… are called, for the report of ``evaluate``.
     callbacks
         Anything beyond what every run has.
     draw
@@ -94,6 +99,8 @@ class Experiment:
     test_loader: Any = None
     data: Mapping[str, Any] = field(default_factory=dict)
     monitor: str = "val_loss"
+    monitor_mode: Literal["min", "max"] | None = None
+    class_names: Sequence[str] = ()
     callbacks: "Sequence[Callback]" = ()
     draw: "Callable[[RunResult], Sequence[Path]] | None" = None
 
@@ -116,7 +123,7 @@ class RunResult:
 
 def require_positive_int(name: str, value: object) -> None:
     """Raise ConfigError unless `value` is an integer of at least 1."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
         raise ConfigError(f"{name} must be a whole number of at least 1, got {value!r}")
 
 

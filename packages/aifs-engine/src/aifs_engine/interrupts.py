@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -38,6 +39,8 @@ def deferred_interrupts() -> Iterator[PendingInterrupt]:
 
     def note(signal_number: int, frame: FrameType | None) -> None:
         if pending.signal_number:
+            if sys.stdout is not None and sys.stdout.isatty():
+                os.write(sys.stdout.fileno(), b"\x1b[?25h")  # the cursor, which a progress bar hides
             os._exit(128 + signal_number)
         pending.signal_number = signal_number
 

@@ -1,9 +1,13 @@
 """Metrics over whole data sets: means in NumPy, everything subtler from scikit-learn (imported when it is used)."""
 
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+
+if TYPE_CHECKING:  # it takes milliseconds to import
+    from numpy.typing import ArrayLike, NDArray
 
 
 def accuracy(y_true: ArrayLike, y_pred: ArrayLike) -> float:
@@ -81,8 +85,14 @@ def confusion_matrix(y_true: ArrayLike, y_pred: ArrayLike, n_classes: int | None
     return matrix
 
 
-def classification_report(y_true: ArrayLike, y_pred: ArrayLike, scores: ArrayLike | None = None) -> dict[str, Any]:
-    """Accuracy, precision, recall, F1, ROC-AUC (if `scores` are given) and the confusion matrix, ready for JSON."""
+def classification_report(
+    y_true: ArrayLike, y_pred: ArrayLike, scores: ArrayLike | None = None, n_classes: int | None = None
+) -> dict[str, Any]:
+    """Accuracy, precision, recall, F1, ROC-AUC (if `scores` are given) and the confusion matrix, ready for JSON.
+
+    With two classes, precision and recall are those of class 1. `n_classes` keeps the matrix's rows in place where a
+    class does not occur.
+    """
     report: dict[str, Any] = {
         "accuracy": accuracy(y_true, y_pred),
         "precision": precision(y_true, y_pred),
@@ -91,7 +101,7 @@ def classification_report(y_true: ArrayLike, y_pred: ArrayLike, scores: ArrayLik
     }
     if scores is not None:
         report["roc_auc"] = roc_auc(y_true, scores)
-    return report | {"confusion_matrix": confusion_matrix(y_true, y_pred).tolist()}
+    return report | {"confusion_matrix": confusion_matrix(y_true, y_pred, n_classes).tolist()}
 
 
 def _same_shape(y_true: ArrayLike, y_pred: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:

@@ -5,6 +5,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from aifs_engine.callbacks import Callback
+from aifs_engine.cli import say
 
 if TYPE_CHECKING:
     from aifs_engine.trainer import Trainer
@@ -16,7 +17,10 @@ class ProgressLines(Callback):
     def on_epoch_end(self, trainer: "Trainer", row: dict[str, Any]) -> None:
         """Print the epoch's means."""
         width = len(str(trainer.epochs))
-        print(f"epoch {row['epoch']:>{width}}/{trainer.epochs}  {format_row(row)}", flush=True)  # noqa: T201
+        say(f"epoch {row['epoch']:>{width}}/{trainer.epochs}  {format_row(row)}")
+
+    def close(self) -> None:
+        """Nothing to close, as there is with a bar."""
 
 
 class ProgressBar(Callback):
@@ -32,9 +36,17 @@ class ProgressBar(Callback):
     def on_train_start(self, trainer: "Trainer") -> None:
         """Draw the bar at the position from which the run goes on."""
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+        from rich.table import Column
 
-        means = TextColumn("{task.fields[means]}")
-        self._progress = Progress(TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(), means)
+        whole = Column(no_wrap=True, min_width=len(f"epoch {trainer.epochs}/{trainer.epochs}"))
+        rest = Column(no_wrap=True, overflow="ellipsis", ratio=1)  # on a narrow terminal the means are cut, not the bar
+        self._progress = Progress(
+            TextColumn("{task.description}", table_column=whole),
+            BarColumn(bar_width=20),
+            TimeRemainingColumn(compact=True, table_column=Column(no_wrap=True, min_width=5)),
+            TextColumn("{task.fields[means]}", table_column=rest),
+            expand=True,
+        )
         self._task = self._progress.add_task("", total=trainer.epochs, means=format_row(trainer.history.last))
         self._draw(trainer)
         self._progress.start()
@@ -68,9 +80,9 @@ class ProgressBar(Callback):
         )
 
 
-def progress() -> Callback:
+def progress() -> "ProgressBar | ProgressLines":
     """A bar if the output is a terminal, lines if it is not."""
-    return ProgressBar() if sys.stdout.isatty() else ProgressLines()
+    return ProgressBar() if sys.stdout is not None and sys.stdout.isatty() else ProgressLines()
 
 
 def format_row(row: dict[str, Any]) -> str:

@@ -69,13 +69,14 @@ def results_table(results: dict[str, Any]) -> str:
         f"Median [lowest, highest] of {n_seeds} seeds; {results['machine']}; Python {results['versions']['python']}, "
         f"NumPy {results['versions']['numpy']}.",
         "",
-        "| experiment | shows | claim | measured | held | why |",
-        "|---|---|---|---|---|---|",
+        "| experiment | shows | claim | measured | held | seconds | why |",
+        "|---|---|---|---|---|---|---|",
     ]
     for name, entry in results["experiments"].items():
         measured = f"{entry['median']:.3g} [{entry['min']:.3g}, {entry['max']:.3g}]"
         held = "yes" if entry["held"] else "**no**"
-        lines.append(f"| `{name}` | {entry['kind']} | {entry['claim']} | {measured} | {held} | {entry['reason']} |")
+        what = f"`{name}` | {entry['kind']} | {entry['claim']} | {measured} | {held} | {entry['seconds_per_run']:.2g}"
+        lines.append(f"| {what} | {entry['reason']} |")
     return "\n".join(lines)
 
 
@@ -124,7 +125,8 @@ def _measure_once(config: Any, build: Any, seed: int, framework: str) -> float:
     experiment = prepare(config, build, framework)
     trainer, best = make_trainer(experiment, config.epochs)
     trainer.train(experiment.train_loader, experiment.val_loader)
-    metrics = {**trainer.history.last, **measure(experiment, best)}
+    row = trainer.history.rows[best.best_epoch - 1] if best.best_epoch else trainer.history.last
+    metrics = {**row, **measure(experiment, best)}
     return float(metrics[config.claim.metric])
 
 

@@ -3,11 +3,11 @@
 Whatever goes wrong becomes one clear line on stderr with the right exit code, and the traceback goes to the log.
 """
 
-import json
 import logging
 import shlex
 import sys
 import time
+import traceback
 from argparse import Namespace
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -15,15 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from aifs_engine.callbacks import BestSoFar, Callback, Snapshots
-from aifs_engine.checkpoint import Checkpoint, find_checkpoints, load_checkpoint
+from aifs_engine.checkpoint import Checkpoint, check_shapes, find_checkpoints, load_checkpoint
 from aifs_engine.cli import EXIT_DIVERGED, EXIT_ERROR, Build, fail
 from aifs_engine.evaluator import Evaluator
 from aifs_engine.experiment import Experiment, RunResult
 from aifs_engine.history import History
-from aifs_engine.interrupts import Interrupted
 from aifs_engine.learner import NonFiniteError
 from aifs_engine.summary import shown
-from aifs_engine.tracking import Tracker, installed_versions, source_commit, without_nan
+from aifs_engine.tracking import Tracker, installed_versions, json_ready, source_commit
 from aifs_engine.trainer import Trainer
 from aifs_utils.device import setup_device
 from aifs_utils.exceptions import AIFromScratchError, CheckpointError
@@ -46,7 +45,7 @@ def make_trainer(experiment: Experiment, epochs: int, callbacks: Sequence[Callba
     monitor = experiment.monitor
     if experiment.val_loader is None and monitor.startswith("val_"):
         monitor = "train_" + monitor.removeprefix("val_")
-    best = BestSoFar(monitor)
+    best = BestSoFar(monitor, mode=experiment.monitor_mode)
     return Trainer(experiment.learner, epochs=epochs, callbacks=[best, *experiment.callbacks, *callbacks]), best
 
 
@@ -80,8 +79,10 @@ class Run:
     @property
     def project(self) -> Path | None:
         """The model's folder if it runs from a checkout, None if it is installed elsewhere."""
-        folder = Path(sys.modules[self.build.__module__].__file__ or "").resolve().parents[2]
-        return folder if (folder / "pyproject.toml").exists() else None
+        file = getattr(sys.modules.get(self.build.__module__), "__file__", None)
+        above = Path(file).resolve().parents if file else ()
+        is_checkout = len(above) > 2 and above[1].name == "src" and (above[2] / "pyproject.toml").exists()
+        return above[2] if is_checkout else None
 
     @property
     def output_dir(self) -> Path:
@@ -90,7 +91,8 @@ class Run:
 
     def command(self, name: str, *options: str) -> str:
         """A command line to copy."""
-        prefix = ["uv", "run", "--package", self.model] if self.project else []
+        in_workspace = self.project is not None and (self.project.parents[1] / "uv.lock").exists()
+        prefix = ["uv", "run", "--package", self.model] if in_workspace else []
         return shlex.join([*prefix, name, *options])
 
     def output_options(self) -> list[str]:
@@ -116,14 +118,18 @@ class Run:
         }
         logger.info("%s on %s: run %s, device %s, config %s", command, self.model, run.run_id, device, self.config)
 
+    def write_manifest(self, run: RunPaths) -> None:
+        """Replace the manifest on the disk."""
+        write_json(run.manifest_file, json_ready(self.manifest))
+
     def close_record(
         self, status: str, *, checkpoint: Path | None = None, figures: Sequence[Path] = (), **extra: Any
     ) -> None:
-        """Write how the run ended and tell the trackers; called once, whatever happened."""
-        if self.paths is None:
+        """Write how the run ended and tell the trackers; the first call counts."""
+        if self.paths is None or self.manifest["status"] != "running":
             return
         self.manifest |= {"status": status, "finished": _now(), "figures": [str(path) for path in figures], **extra}
-        write_json(self.paths.manifest_file, without_nan(self.manifest))
+        self.write_manifest(self.paths)
         for tracker in self.trackers:
             tracker.finish(self.manifest, checkpoint=checkpoint, figures=figures)
 
@@ -143,11 +149,28 @@ class Run:
             raise CheckpointError(f"{path} is a checkpoint of {made_by}, not of {self.model}; {self._candidates()}")
         return checkpoint
 
+    def check_fit(self, checkpoint: Checkpoint, experiment: Experiment) -> None:
+        """Raise CheckpointError unless the checkpoint's weights fit the experiment's learner."""
+        try:
+            check_shapes(experiment.learner.state_dict(), checkpoint.state["learner"], checkpoint.path)
+        except CheckpointError as error:
+            raise CheckpointError(f"{error}; {self._candidates()}") from error
+
     def _candidates(self, most: int = 5) -> str:
         found = [shown(path) for path in find_checkpoints(self.output_dir / "models")[:most]]
         return (
             f"checkpoints there are: {', '.join(found)}" if found else f"there is none under {shown(self.output_dir)}"
         )
+
+    def warn_of_other_data(self, checkpoint: Checkpoint, experiment: Experiment) -> None:
+        """Say so if the weights saw another draw or split of this data set, and so perhaps this run's test samples."""
+        ours, theirs = experiment.data, checkpoint.header.get("data", {})
+        if ours.get("name") == theirs.get("name") and ours.get("digest") != theirs.get("digest"):
+            logger.warning(
+                "these weights were trained on another draw or split of %s (seed %s): they may have seen test samples",
+                ours.get("name"),
+                checkpoint.header.get("seed"),
+            )
 
     def draw(
         self, experiment: Experiment, history: History, test_metrics: dict[str, float], run: RunPaths
@@ -177,7 +200,7 @@ def guarded(action: Callable[[], int], run: Run) -> int:
     """Run `action`; turn whatever goes wrong into one line on stderr and an exit code, the traceback into the log."""
     try:
         return action()
-    except Interrupted:
+    except KeyboardInterrupt:
         run.close_record("interrupted")
         raise
     except NonFiniteError as error:
@@ -186,8 +209,11 @@ def guarded(action: Callable[[], int], run: Run) -> int:
         return _failed(run, "failed", str(error), EXIT_ERROR)
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
-        return _failed(run, "failed", f"{error.strerror or error}{where}", EXIT_ERROR)
+        remedy = "what was saved before is whole; make room or choose another --output-dir"
+        return _failed(run, "failed", f"{error.strerror or error}{where}: {remedy}", EXIT_ERROR)
     except Exception as error:  # noqa: BLE001  # the one place where a run ends, whatever happened
+        if run.paths is None:  # before there is a log
+            traceback.print_exc()
         where = f"; the traceback is in {shown(run.paths.log_file)}" if run.paths else ""
         return _failed(run, "failed", f"unexpected {type(error).__name__}: {error}{where}", EXIT_ERROR)
     finally:
@@ -198,14 +224,14 @@ def _failed(run: Run, status: str, message: str, exit_code: int) -> int:
     logger.info("the run failed", exc_info=True)
     try:
         run.close_record(status, error=message)
-    except OSError as error:  # the disk may be what failed
+    except (OSError, TypeError, ValueError) as error:  # the disk, or the manifest, may be what failed
         logger.info("the manifest could not be written: %s", error)
     return fail(message, exit_code)
 
 
 def config_dict(config: Any) -> dict[str, Any]:
-    """A config as it looks after a trip through JSON."""
-    plain: dict[str, Any] = json.loads(json.dumps(asdict(config)))
+    """A config in JSON's types."""
+    plain: dict[str, Any] = json_ready(asdict(config))
     return plain
 
 

@@ -57,10 +57,13 @@ def table(lines: Mapping[str, str]) -> str:
     return "\n".join(f"  {name:<{width}}" + text.replace("\n", f"\n  {'':<{width}}") for name, text in lines.items())
 
 
-def matrix(counts: Sequence[Sequence[int]]) -> str:
-    """A confusion matrix with aligned columns."""
+def matrix(counts: Sequence[Sequence[int]], class_names: Sequence[str] = ()) -> str:
+    """A confusion matrix with aligned columns; with two classes, class 1 is the positive one."""
     width = max(len(str(count)) for row in counts for count in row)
-    return (
-        "\n".join(" ".join(f"{count:>{width}}" for count in row) for row in counts)
-        + "\n(row: true class, column: predicted)"
-    )
+    names = [str(name) for name in class_names] or [str(label) for label in range(len(counts))]
+    left = max(map(len, names))
+    rows = [
+        f"{name:<{left}}  " + " ".join(f"{count:>{width}}" for count in row)
+        for name, row in zip(names, counts, strict=True)
+    ]
+    return "\n".join([*rows, "(row: true class, column: predicted)"])

@@ -97,14 +97,18 @@ def source_commit(folder: Path) -> str | None:
         return None
 
 
-def without_nan(value: Any) -> Any:
-    """`value` with None for each float that JSON has no word for."""
+def json_ready(value: Any) -> Any:
+    """`value` in JSON's types: numbers of NumPy as Python's, and None for a float that JSON has no word for."""
     if isinstance(value, Mapping):
-        return {key: without_nan(item) for key, item in value.items()}
+        return {str(key): json_ready(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [without_nan(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+        return [json_ready(item) for item in value]
+    if hasattr(value, "tolist"):  # an array or scalar of NumPy
+        return json_ready(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
 
 
 def _line(row: Mapping[str, Any]) -> str:
-    return json.dumps(without_nan(row)) + "\n"
+    return json.dumps(json_ready(row)) + "\n"

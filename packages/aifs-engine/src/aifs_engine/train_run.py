@@ -1,5 +1,6 @@
 """The ``train`` command, from parsed options to the closing summary."""
 
+import json
 import logging
 import os
 import shlex
@@ -7,23 +8,22 @@ import sys
 import time
 from argparse import Namespace
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from aifs_engine.callbacks import BestSoFar, Checkpointing
-from aifs_engine.checkpoint import Checkpoint, CheckpointFolder, check_shapes
-from aifs_engine.cli import EXIT_DONE, Build
+from aifs_engine.callbacks import BestSoFar, Callback, Checkpointing
+from aifs_engine.checkpoint import Checkpoint, CheckpointFolder
+from aifs_engine.cli import EXIT_DONE, Build, say
 from aifs_engine.experiment import Experiment
 from aifs_engine.history import History
 from aifs_engine.interrupts import Interrupted
-from aifs_engine.progress import ProgressBar, format_row, progress
+from aifs_engine.progress import format_row, progress
 from aifs_engine.run import Run, config_dict, guarded, make_trainer, measure, prepare
 from aifs_engine.summary import describe_data, describe_verdict, judge, shown, table
-from aifs_engine.tracking import LocalTracker, Tracker, Tracking, without_nan
+from aifs_engine.tracking import LocalTracker, Tracker, Tracking, json_ready
 from aifs_engine.trainer import Trainer
-from aifs_utils.exceptions import TrainingError
-from aifs_utils.files import write_json
+from aifs_utils.exceptions import CheckpointError, ConfigError, TrainingError
 from aifs_utils.paths import RunPaths, find_runs, new_run
 
 logger = logging.getLogger(__name__)
@@ -48,68 +48,96 @@ class _TrainRun(Run):
         """The run to continue with its checkpoint, or a new one and what it begins from."""
         stem = f"{self.model}-{self.experiment_name}-seed{self.config.seed}"
         if self.arguments.resume:
-            for run in find_runs(self.output_dir, stem):
-                checkpoint = CheckpointFolder(run.checkpoints).newest()
-                if checkpoint is not None and self._same_config(checkpoint):
-                    return run, checkpoint
-            print(f"nothing to resume for {stem} with this configuration: starting from the beginning")  # noqa: T201
+            found = self._find_run(stem)
+            if found is not None:
+                return found
         begin = self.read_checkpoint(self.arguments.load_checkpoint) if self.arguments.load_checkpoint else None
         return new_run(self.output_dir, stem), begin
 
-    def _same_config(self, checkpoint: Checkpoint) -> bool:
-        """Whether a checkpoint's run was configured like this one; it may train for longer now."""
-        ours, theirs = config_dict(self.config), dict(checkpoint.header["config"])
-        return {**ours, "epochs": None} == {**theirs, "epochs": None} and checkpoint.header["model"] == self.model
+    def _find_run(self, stem: str) -> tuple[RunPaths, Checkpoint] | None:
+        """The newest run with these settings that was not finished; if all were, the newest of them."""
+        finished, differs = None, ""
+        for run in find_runs(self.output_dir, stem):
+            checkpoint = CheckpointFolder(run.checkpoints).newest()
+            if checkpoint is None:
+                continue
+            different = self._differences(checkpoint)
+            if different:
+                differs = differs or f" ({run.run_id} differs in {', '.join(different)})"
+            elif not _is_finished(checkpoint):
+                return run, checkpoint
+            else:
+                finished = finished or (run, checkpoint)
+        if finished is None:
+            say(f"nothing to resume for {stem}{differs}: starting from the beginning")
+        return finished
+
+    def _differences(self, checkpoint: Checkpoint) -> list[str]:
+        """Settings in which a checkpoint's run was another; it may train for longer now, and claim something else."""
+        ours, theirs = config_dict(self.config), checkpoint.header["config"]
+        names = (ours.keys() | theirs.keys()) - {"epochs", "claim", "next_step"}
+        return sorted(name for name in names if ours.get(name) != theirs.get(name))
 
     def _train(self, run: RunPaths, checkpoint: Checkpoint | None) -> int:
         self.open_record(run, shlex.join(["train", *sys.argv[1:]]))
         experiment = prepare(self.config, self.build, self.framework)
-        self.manifest |= {"data": dict(experiment.data), "tags": self.arguments.tags}
+        self.manifest |= {"data": json_ready(experiment.data), "tags": self.arguments.tags, **self._kept(run)}
         bar = progress()
         tracking = Tracking([])
-        callbacks = [tracking, bar]
+        callbacks: list[Callback] = [tracking, bar]
         if not self.arguments.no_save_checkpoint:
             header = {key: self.manifest[key] for key in ("model", "experiment", "config", "seed", "versions", "data")}
             callbacks.append(Checkpointing(run.checkpoints, header=header))
         trainer, best = make_trainer(experiment, self.config.epochs, callbacks)
         if checkpoint is not None:
-            self._load(checkpoint, trainer)
+            self._load(checkpoint, trainer, experiment)
         self.trackers = tracking.trackers = self._trackers(run, trainer.history)
         started, first_step = time.perf_counter(), trainer.step
         try:
-            trainer.train(experiment.train_loader, experiment.val_loader)
+            with closing(bar):
+                trainer.train(experiment.train_loader, experiment.val_loader)
+            self.manifest["training"] = {
+                "seconds": round(time.perf_counter() - started, 3),
+                "epochs": trainer.epoch,
+                "steps": trainer.step,
+                "steps_this_time": trainer.step - first_step,
+                "stopped_early": trainer.stop_reason,
+            }
+            self._finish(run, experiment, trainer, best)
         except Interrupted:
             self._say_interrupted(trainer)
             raise
-        finally:
-            if isinstance(bar, ProgressBar):
-                bar.close()
-        self.manifest["training"] = {
-            "seconds": round(time.perf_counter() - started, 3),
-            "epochs": trainer.epoch,
-            "steps": trainer.step,
-            "steps_this_time": trainer.step - first_step,
-            "stopped_early": trainer.stop_reason,
-        }
-        self._finish(run, experiment, trainer, best)
         return EXIT_DONE
 
-    def _load(self, checkpoint: Checkpoint, trainer: Trainer) -> None:
-        """Continue from a checkpoint of this experiment; take only the weights of another's."""
-        check_shapes(trainer.learner.state_dict(), checkpoint.state["learner"], checkpoint.path)
+    def _load(self, checkpoint: Checkpoint, trainer: Trainer, experiment: Experiment) -> None:
+        """Go on from a checkpoint of this run, or begin with the weights of another."""
+        self.check_fit(checkpoint, experiment)
         header = checkpoint.header
-        if "position" in checkpoint.state and header.get("experiment") == self.experiment_name:
+        if self.arguments.resume:
+            if header["data"].get("digest") != experiment.data.get("digest"):
+                raise CheckpointError(
+                    f"{checkpoint.path} was trained on other data than this experiment gives now (another version of "
+                    "NumPy or of the data set?): start a new run without --resume"
+                )
+            done = checkpoint.state["position"]["epoch"]
+            if done > self.config.epochs:
+                raise ConfigError(
+                    f"this run has already trained {done} epochs: give --epochs as many or more, or start a new run "
+                    "without --resume"
+                )
             trainer.load_state_dict(checkpoint.state)
             text = f"continuing {shown(checkpoint.path)} after epoch {trainer.epoch}, step {trainer.step}"
+            text += " (nothing is left to train)" if trainer.stop_reason or trainer.epoch == trainer.epochs else ""
         else:
+            self.warn_of_other_data(checkpoint, experiment)
             trainer.learner.load_state_dict(checkpoint.state["learner"])
             text = f"starting with the weights of {shown(checkpoint.path)} ({header.get('experiment')})"
         self.manifest["begun_from"] = {"path": str(checkpoint.path), "digest": header["digest"], "step": trainer.step}
         logger.info(text)
-        print(text)  # noqa: T201
+        say(text)
 
     def _trackers(self, run: RunPaths, history: History) -> list[Tracker]:
-        write_json(run.manifest_file, without_nan(self.manifest))
+        self.write_manifest(run)
         local = LocalTracker(run.metrics_file, history.rows)
         if self.arguments.no_wandb:
             return [local]
@@ -128,25 +156,35 @@ class _TrainRun(Run):
             return [local]
         return [local, mirror]
 
+    def _kept(self, run: RunPaths) -> dict[str, Any]:
+        """What a continued run's manifest keeps of its first session."""
+        try:
+            first = json.loads(run.manifest_file.read_text(encoding="utf-8"))
+        except (OSError, ValueError):  # a new run, or one that was killed before it wrote any
+            return {"sessions": [self.manifest["started"]]}
+        kept = {"started": first["started"], "tags": self.arguments.tags or first.get("tags", [])}
+        return kept | {"sessions": [*first.get("sessions", []), self.manifest["started"]]}
+
     def _finish(self, run: RunPaths, experiment: Experiment, trainer: Trainer, best: BestSoFar) -> None:
         """Measure the best weights, judge the claim, draw, write the record and print the summary."""
         test_metrics = measure(experiment, best)
         result = {**test_metrics, "best_epoch": best.best_epoch, best.metric: best.best_value}
         self.manifest["result"] = result
-        self.manifest["claim"] = judge(self.config.claim, {**trainer.history.last, **test_metrics})
+        row = trainer.history.rows[best.best_epoch - 1] if best.best_epoch else trainer.history.last
+        self.manifest["claim"] = judge(self.config.claim, {**row, **test_metrics})
         figures = self.draw(experiment, trainer.history, test_metrics, run)
         saved = CheckpointFolder(run.checkpoints).best
         checkpoint = saved if saved.exists() and not self.arguments.no_save_checkpoint else None
         self.close_record("finished", checkpoint=checkpoint, figures=figures)
         logger.info("finished: %s; claim %s", result, self.manifest["claim"])
-        print(self._summary(run, test_metrics, checkpoint, figures))  # noqa: T201
+        say(self._summary(run, test_metrics, checkpoint, figures))
 
     def _say_interrupted(self, trainer: Trainer) -> None:
         if self.arguments.no_save_checkpoint:
-            print(f"stopped after step {trainer.step}; nothing was saved (--no-save-checkpoint)")  # noqa: T201
+            say(f"stopped after step {trainer.step}; nothing was saved (--no-save-checkpoint)")
             return
         again = self.command("train", *self._options(), "--resume")
-        print(f"stopped after step {trainer.step} and saved; continue with\n  {again}")  # noqa: T201
+        say(f"stopped after step {trainer.step} and saved; continue with\n  {again}")
 
     def _options(self) -> list[str]:
         """The options of this run that matter for its continuation."""
@@ -155,20 +193,30 @@ class _TrainRun(Run):
             if getattr(self.arguments, name) is not None:
                 given += [f"--{name.replace('_', '-')}", str(getattr(self.arguments, name))]
         given += [f"--{flag}" for flag in ("no-wandb", "visualize") if getattr(self.arguments, flag.replace("-", "_"))]
+        given += ["--tags", *self.arguments.tags] if self.arguments.tags else []
+        given += ["--device", self.arguments.device] if self.arguments.device != "auto" else []
         return given + self.output_options()
 
     def _changed(self) -> str:
         """Options that make this another experiment than the one the claim is about."""
-        names = ("epochs", "batch_size", "learning_rate")
+        names = ("epochs", "batch_size", "learning_rate", "load_checkpoint")
         return ", ".join(f"--{name.replace('_', '-')}" for name in names if getattr(self.arguments, name) is not None)
+
+    def _trained(self) -> str:
+        training = self.manifest["training"]
+        before = training["steps"] - training["steps_this_time"]
+        return (
+            f"{training['epochs']} epochs, {training['steps']} steps"
+            + (f", {before} of them before," if before else "")
+            + f" in {training['seconds']:.2f} s"
+            + (f" ({training['stopped_early']})" if training["stopped_early"] else "")
+        )
 
     def _summary(
         self, run: RunPaths, test_metrics: Mapping[str, float], checkpoint: Path | None, figures: Sequence[Path]
     ) -> str:
-        training = self.manifest["training"]
         lines = {
-            "trained": f"{training['epochs']} epochs, {training['steps']} steps in {training['seconds']:.2f} s"
-            + (f" ({training['stopped_early']})" if training["stopped_early"] else ""),
+            "trained": self._trained(),
             "data": describe_data(self.manifest["data"]),
             "test": format_row({name.removeprefix("test_"): value for name, value in test_metrics.items()}),
             "claim": describe_verdict(self.config.claim, self.manifest["claim"], self._changed()),
@@ -184,6 +232,12 @@ class _TrainRun(Run):
         if self.config.next_step:
             lines["next"] = self.config.next_step
         return f"\n{self.model} · {self.experiment_name} · seed {self.config.seed}\n{table(lines)}"
+
+
+def _is_finished(checkpoint: Checkpoint) -> bool:
+    """Whether the checkpoint's run had come to its end."""
+    position = checkpoint.state["position"]
+    return bool(position["stop_reason"]) or position["epoch"] >= checkpoint.header["config"]["epochs"]
 
 
 def _sweep(run: RunPaths) -> None:

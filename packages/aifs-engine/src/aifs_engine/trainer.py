@@ -3,6 +3,7 @@
 import logging
 import math
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any
 
 from aifs_engine.callbacks import Callback, Checkpointing
@@ -134,8 +135,10 @@ class Trainer:
                 metrics = train_step(batch)
             except NonFiniteError as error:
                 raise self._diverged(str(error)) from error
-            loss = metrics.get("loss")
-            if isinstance(loss, float) and not math.isfinite(loss):
+            if "loss" not in metrics:
+                raise TrainingError(f"train_step must return a 'loss', got {', '.join(metrics) or 'nothing'}")
+            loss = metrics["loss"]
+            if isinstance(loss, float | Real) and not math.isfinite(loss):  # a tensor is read at the epoch's end
                 raise self._diverged(f"loss is {loss}")
             means.add(metrics, batch_size(batch))
             self.batch += 1
@@ -150,7 +153,10 @@ class Trainer:
 
     def _finish_epoch(self, val_loader: Any) -> None:
         """Write the epoch's row of the history and move the position to the next epoch."""
-        row: dict[str, Any] = {"epoch": self.epoch + 1, "step": self.step, **self._means.means("train_")}
+        means = self._means.means("train_")
+        if not math.isfinite(means["train_loss"]):
+            raise self._diverged(f"mean loss is {means['train_loss']}")
+        row: dict[str, Any] = {"epoch": self.epoch + 1, "step": self.step, **means}
         if val_loader is not None:
             row |= Evaluator(self.learner).evaluate(val_loader, prefix="val_")
         self.history.append(row)

@@ -4,14 +4,18 @@ import logging
 import os
 import re
 import socket
+import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 from aifs_utils.exceptions import CheckpointError
 
 ARTIFACT = re.compile(r"[\w.-]+/[\w.-]+/[\w.-]+:[\w.-]+")  # entity/project/name:version
+PROBE_TIMEOUT = 2.0  # seconds to find out whether there is a network
 FINISH_TIMEOUT = 60.0  # seconds that the last upload may take; what is left stays on the disk for `wandb sync`
 
 logger = logging.getLogger(__name__)
@@ -33,7 +37,7 @@ class WandbMirror:
     ) -> None:
         import wandb
 
-        self.errors: tuple[type[Exception], ...] = (wandb.Error, OSError)
+        self.errors: tuple[type[Exception], ...] = (wandb.Error, OSError, ValueError, RuntimeError)
         reason = offline_reason()
         if reason:
             logger.warning("wandb is offline (%s): the mirror is kept in %s", reason, folder / "wandb")
@@ -91,18 +95,34 @@ class WandbMirror:
 
 
 def offline_reason() -> str:
-    """Why the mirror cannot be online, or an empty string if it can or the user has chosen a mode."""
-    if os.environ.get("WANDB_MODE"):
+    """Why the mirror cannot be online, or an empty string if it can or the user wants none."""
+    if os.environ.get("WANDB_MODE") in ("offline", "disabled", "dryrun"):
         return ""
-    host = urlsplit(os.environ.get("WANDB_BASE_URL") or "https://api.wandb.ai")
-    if not _has_login(host.hostname or ""):
-        return "no login"
+    address = os.environ.get("WANDB_BASE_URL") or "https://api.wandb.ai"
     try:
-        port = host.port or (80 if host.scheme == "http" else 443)
-        with socket.create_connection((host.hostname or "", port), timeout=2):
-            return ""
-    except OSError:
-        return f"{host.hostname} cannot be reached"
+        host = urlsplit(address)
+        name, port = host.hostname, host.port or (80 if host.scheme == "http" else 443)
+    except ValueError:
+        name, port = None, 0
+    if name is None:
+        return f"WANDB_BASE_URL is no address: {address}"
+    if not _has_login(name):
+        return "no login"
+    return "" if host.scheme in getproxies() or _answers(name, port) else f"{name} cannot be reached"
+
+
+def _answers(host: str, port: int) -> bool:
+    """Whether something listens there; told within `PROBE_TIMEOUT`, however long the name takes to resolve."""
+    answers = threading.Event()
+
+    def knock() -> None:
+        with suppress(OSError), socket.create_connection((host, port), timeout=PROBE_TIMEOUT):
+            answers.set()
+
+    thread = threading.Thread(target=knock, daemon=True)
+    thread.start()
+    thread.join(PROBE_TIMEOUT)
+    return answers.is_set()
 
 
 def download_checkpoint(reference: str, folder: Path) -> Path:
@@ -135,8 +155,8 @@ def _has_login(host: str) -> bool:
 
     if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
         return True
-    file = Path(os.environ.get("NETRC") or Path.home() / ("_netrc" if os.name == "nt" else ".netrc"))
     try:
+        file = os.environ.get("NETRC") or Path.home() / ("_netrc" if os.name == "nt" else ".netrc")
         return netrc(str(file)).authenticators(host) is not None
-    except (OSError, NetrcParseError):
+    except (OSError, RuntimeError, NetrcParseError):  # RuntimeError: a user without a home
         return False

@@ -14,6 +14,7 @@ class Config:
     n_features: int = 3
     step_seconds: float = 0.0
     fails_in: str = ""
+    data_from_seed: bool = False
     claim: Claim | None = None
     next_step: str = ""
 
@@ -30,6 +31,8 @@ EXPERIMENTS = {
     ),
     "wide": Config(n_features=7),
     "slow": Config(epochs=40, step_seconds=0.004),
+    "long": Config(epochs=800, step_seconds=0.002),
+    "redrawn": Config(data_from_seed=True),
     "broken-data": Config(fails_in="data"),
     "broken-step": Config(fails_in="step"),
     "explodes": Config(fails_in="nan"),

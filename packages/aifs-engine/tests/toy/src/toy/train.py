@@ -1,5 +1,6 @@
 """A logistic regression on noisy data, with a learner that draws random numbers and can fail on request."""
 
+import os
 import sys
 
 from aifs_engine.cli import evaluate_command, train_command
@@ -75,7 +76,8 @@ def build(config):
                 chosen = order[i * config.batch_size : (i + 1) * config.batch_size]
                 yield self.X[chosen], self.y[chosen]
 
-    generator = np.random.default_rng(3)
+    data_seed = config.seed if config.data_from_seed else 3
+    generator = np.random.default_rng(data_seed)
     X = generator.standard_normal((60, config.n_features))
     y = (X.sum(axis=1) > 0).astype(np.int64)
 
@@ -90,7 +92,8 @@ def build(config):
         train_loader=Loader(X[:40], y[:40]),
         val_loader=[(X[40:50], y[40:50])],
         test_loader=[(X[50:], y[50:])],
-        data={"name": "noise", "source": "generated", "is_standin": False},
+        data={"name": "noise", "source": "generated", "digest": os.environ.get("TOY_DIGEST", str(data_seed))},
+        class_names=("below", "above"),
         callbacks=[Snapshots((0, 1, 2))],
         draw=draw,
     )
