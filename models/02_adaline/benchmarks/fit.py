@@ -1,6 +1,6 @@
 """One pass of the LMS rule over 60,000 × 784 float32, beside scikit-learn's SGDRegressor, on one thread.
 
-python benchmarks/fit.py [repetitions]
+python models/02_adaline/benchmarks/fit.py [repetitions]
 """
 
 import os

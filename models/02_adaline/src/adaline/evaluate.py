@@ -1,10 +1,11 @@
-"""Measure trained weights of ADALINE: ``evaluate --experiment iris-easy --checkpoint FILE``."""
+"""The ``evaluate`` command."""
 
 from adaline.config import EXPERIMENTS
+from adaline.constants import NAME
 from adaline.train import build
 from aifs_engine.cli import evaluate_command
 
 
 def main() -> int:
-    """The console script."""
-    return evaluate_command("adaline", EXPERIMENTS, build)
+    """Run the command; return its exit code."""
+    return evaluate_command(NAME, EXPERIMENTS, build)

@@ -12,11 +12,16 @@ applies n reflectors one after the other learns n samples in their order, with t
 
 import numpy as np
 
+from aifs_utils.exceptions import ModelError
+
 BLOCK = 32  # samples in a call; LAPACK would take more than this many reflectors by another, slower way
 
 
 def learn_in_blocks(w, b, X, targets, learning_rate):
-    """Do what `adaline.model.learn_one_by_one` does, with the same parameters, side effect and results."""
+    """Do what `adaline.model.learn_one_by_one` does, with the same parameters, side effect and results.
+
+    For float32 and float64: LAPACK has no routine for other types.
+    """
     from scipy.linalg import get_lapack_funcs  # takes a tenth of a second to import, which only large batches pay
 
     (apply_reflectors,) = get_lapack_funcs(("ormqr",), dtype=X.dtype)
@@ -35,7 +40,13 @@ def learn_in_blocks(w, b, X, targets, learning_rate):
         reflectors[:n, 2 * BLOCK + 1 :] = X[start:stop]
         minus_targets[:n] = -targets[start:stop]
         moves[:] = 0
-        apply_reflectors("L", "T", reflectors[:n].T, eta[:n], c, 1, overwrite_c=1)
+        learned, _, info = apply_reflectors("L", "T", reflectors[:n].T, eta[:n], c, 1, overwrite_c=1)
+        if info != 0:
+            raise ModelError(
+                f"LAPACK's {apply_reflectors.typecode}ormqr could not learn a block: it returned info={info}"
+            )
+        if learned is not c:  # to overwrite is a permission, which the routine need not make use of
+            c[:] = learned
         errors[start:stop] = moves[:n]
     w[:] = weights
     errors /= learning_rate

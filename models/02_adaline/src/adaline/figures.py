@@ -1,5 +1,6 @@
 """The figures of a finished run."""
 
+from copy import deepcopy
 from pathlib import Path
 
 
@@ -9,12 +10,15 @@ def draw(result, dataset) -> list[Path]:
 
     learner, X, y = result.learner, dataset.test.X, dataset.test.y
     names = {"model": result.model, "experiment": result.experiment, "seed": result.seed}
-    provenance = Provenance.from_data(result.data, **names)
+    shown = {
+        "provenance": Provenance.from_data(result.data, **names),
+        "class_names": dataset.class_names,
+        "feature_names": _axis_names(dataset),
+    }
     files = generate_visualizations(
         "foundational",
         output_dir=result.figures_dir,
-        provenance=provenance,
-        history=result.history.columns(),
+        history=result.history.columns() or None,
         X=X,
         y=y,
         y_pred=learner.predict(X),
@@ -23,21 +27,23 @@ def draw(result, dataset) -> list[Path]:
         snapshots=[(epoch, _predictor(learner, state)) for epoch, state in result.snapshots],
         weights=learner.w[None],
         image_shape=dataset.info.image_shape,
-        class_names=dataset.class_names,
-        feature_names=dataset.feature_names,
+        **shown,
     )
     if result.config.compare and dataset.n_features == 2:
         rules = {"ADALINE": learner.predict, "perceptron": learner.perceptron_predict}
-        names = {"class_names": dataset.class_names, "feature_names": dataset.feature_names}
-        figure = compare_boundaries(rules, X, y, overlay=True, provenance=provenance, **names)
+        figure = compare_boundaries(rules, X, y, overlay=True, **shown)
         files.append(save_figure(figure, result.figures_dir / "rules_compared.png"))
     return files
 
 
 def _predictor(learner, state):
-    """The predict function of the weights in an earlier state."""
+    """The predict function that the learner had in an earlier state."""
+    earlier = deepcopy(learner)
+    earlier.load_state_dict(state)
+    return earlier.predict
 
-    def predict(X):
-        return (X @ state["w"] + state["b"] >= 0).astype(int)
 
-    return predict
+def _axis_names(dataset):
+    """What the inputs are called, and whether they were standardized."""
+    standardized = "standardize" in dataset.transforms
+    return [f"{name}, standardized" if standardized else name for name in dataset.feature_names]

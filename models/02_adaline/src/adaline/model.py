@@ -17,14 +17,15 @@ The perceptron is content with any line that makes no mistake. ADALINE goes on m
 distances balance, so the line settles between the classes; but samples far on the right side pull on it too.
 
 Deviations from the paper
-    The memistor's analogue adjustment is a floating-point number, and η is free: the paper corrects a fixed share of
-    the error, η = 1/(n_features + 1) for inputs of -1 and 1.
-    The batch rule takes the mean of a batch's gradients before it moves; with batches of one it is the 1960 rule.
+-------------------------
+- The memistor's analogue adjustment is a floating-point number, and η is free. The paper corrects the whole error of a
+  sample at once, which for inputs of -1 and 1 is η = 1/(n_features + 1).
+- The batch rule takes the mean of a batch's gradients before it moves; with batches of one it is the 1960 rule.
 
 References
 ----------
-    Widrow, Hoff. "Adaptive Switching Circuits", IRE WESCON Convention Record 4, 1960, pp. 96-104.
-    Widrow, Lehr. "30 Years of Adaptive Neural Networks", Proceedings of the IEEE 78(9), 1990, pp. 1415-1442.
+Widrow, Hoff. "Adaptive Switching Circuits", IRE WESCON Convention Record 4, 1960, pp. 96-104.
+Widrow, Lehr. "30 Years of Adaptive Neural Networks", Proceedings of the IEEE 78(9), 1990, pp. 1415-1442.
 """
 
 import numpy as np
@@ -78,7 +79,9 @@ class Adaline:
     ----------
     n_features : int
     learning_rate : float
-        Steps diverge beyond 2 / (largest eigenvalue of the inputs' second moments).
+        η. The batch rule diverges beyond 2 / λ, λ the largest eigenvalue of the mean of x xᵀ, where x has the bias's
+        constant input 1 as well. The per-sample rule is stricter: a correction leaves 1 - η |x|² of a sample's error,
+        so beyond 2 / |x|² each sample makes its own error larger.
     rule : {"per-sample", "batch"}
         Whether a batch is learned one by one or as one step along its mean gradient.
     dtype : dtype
@@ -133,9 +136,8 @@ class Adaline:
     def _learn(self, n_samples):
         if self.rule == "batch":
             return learn_batch
-        return (
-            learn_in_blocks if n_samples >= BLOCK and n_samples * self.n_features >= WORTH_A_BLOCK else learn_one_by_one
-        )
+        large = n_samples >= BLOCK and n_samples * self.n_features >= WORTH_A_BLOCK
+        return learn_in_blocks if large and self.w.dtype in (np.float32, np.float64) else learn_one_by_one
 
     def _inputs(self, X):
         X = np.asarray(X, self.w.dtype)

@@ -1,6 +1,7 @@
-"""Train ADALINE: ``train --experiment iris-easy``."""
+"""The ``train`` command: puts an experiment together; everything else is the engine's."""
 
 from adaline.config import EXPERIMENTS, Config
+from adaline.constants import NAME
 from aifs_engine.cli import train_command
 from aifs_engine.experiment import Experiment
 
@@ -20,17 +21,19 @@ def build(config: Config) -> Experiment:
     if config.standardize:
         dataset = standardize(dataset)
     loaders = create_data_loaders(dataset, config.batch_size, config.seed)
+    snapshots = [Snapshots((0, 1, 2, 5, 10, 20))] if dataset.n_features == 2 else []
     return Experiment(
         learner=create_model(config, n_features=dataset.n_features, n_classes=dataset.n_classes),
         train_loader=loaders.train,
         val_loader=loaders.val,
         test_loader=loaders.test,
         data=dataset.provenance,
-        callbacks=[Snapshots((0, 1, 2, 5, 10, 20))],
+        monitor="epoch",  # the last weights are reported: two rules are compared at the same moment
+        callbacks=snapshots,
         draw=lambda result: draw(result, dataset),
     )
 
 
 def main() -> int:
-    """The console script."""
-    return train_command("adaline", EXPERIMENTS, build)
+    """Run the command; return its exit code."""
+    return train_command(NAME, EXPERIMENTS, build)
