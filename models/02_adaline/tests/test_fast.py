@@ -5,6 +5,7 @@ import pytest
 
 from adaline.fast import BLOCK, learn_in_blocks
 from adaline.model import Adaline, learn_one_by_one
+from aifs_utils.exceptions import ModelError
 
 
 def problem(n_samples, n_features, dtype, seed=0):
@@ -66,3 +67,44 @@ def test_a_large_batch_is_learned_in_blocks_and_a_small_one_is_not(monkeypatch):
     assert calls == []
     model.train_step((np.zeros((1000, 1000)), np.zeros(1000)))
     assert calls == [1000]
+
+
+def test_a_routine_that_works_on_a_copy_has_learned_as_well(monkeypatch):
+    from scipy import linalg
+
+    (routine,) = linalg.get_lapack_funcs(("ormqr",), dtype=np.float64)
+    monkeypatch.setattr(linalg, "get_lapack_funcs", lambda *_, **__: (lambda *a, **_: routine(*a, overwrite_c=0),))
+    X, targets, start = problem(100, 20, np.float64)
+    plain, fast = start.copy(), start.copy()
+    learn_one_by_one(plain, 0.0, X, targets, 0.1)
+    learn_in_blocks(fast, 0.0, X, targets, 0.1)
+    assert fast == pytest.approx(plain, rel=1e-12)
+
+
+def test_a_block_that_lapack_refuses_is_an_error_and_changes_no_weight(monkeypatch):
+    X, targets, start = problem(100, 20, np.float64)
+    w = start.copy()
+    monkeypatch.setattr("scipy.linalg.get_lapack_funcs", lambda *_, **__: (Refusing(),))
+    with pytest.raises(ModelError, match="LAPACK's dormqr returned -5"):
+        learn_in_blocks(w, 0.0, X, targets, 0.1)
+    assert np.array_equal(w, start)
+
+
+class Refusing:
+    """A routine that does nothing and says so."""
+
+    typecode = "d"
+
+    def __call__(self, side, trans, reflectors, eta, c, lwork, overwrite_c):
+        return c, np.zeros(1), -5
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.longdouble])
+def test_a_type_that_lapack_does_not_know_is_learned_by_the_plain_loop(dtype):
+    X, targets, _ = problem(1000, 1000, np.float64)
+    model, w = Adaline(1000, dtype=dtype, learning_rate=0.1), np.zeros(1000, dtype)
+    model.train_step((X, targets))
+    learn_one_by_one(w, 0.0, X.astype(dtype), targets.astype(dtype), 0.1)
+    assert model.w.dtype == dtype
+    assert model.w.any()
+    assert np.array_equal(model.w, w)

@@ -1,3 +1,5 @@
+"""ADALINE against the paper and against least squares."""
+
 import numpy as np
 import pytest
 
@@ -63,6 +65,26 @@ def test_learning_ends_at_the_least_squares_solution(batch):
     design = np.column_stack([X, np.ones(len(X))])
     solution, *_ = np.linalg.lstsq(design, 2.0 * y - 1, rcond=None)
     assert np.append(model.w, model.b) == pytest.approx(solution, abs=1e-6)
+
+
+def test_the_batch_rule_diverges_beyond_its_limit_and_not_below(batch):
+    design = np.column_stack([batch[0], np.ones(len(batch[0]))])
+    limit = 2 / np.linalg.eigvalsh(design.T @ design / len(design)).max()
+    losses = {}
+    for share in (0.95, 1.05):
+        model = Adaline(5, learning_rate=share * limit, rule="batch")
+        for _ in range(300):
+            model.train_step(batch)
+        losses[share] = model.eval_step(batch)["loss"]
+    assert losses[0.95] < 1 < 1e6 < losses[1.05]
+
+
+@pytest.mark.parametrize(("share", "factor"), [(0.5, 0), (0.9, 0.8), (1.1, 1.2)])
+def test_a_correction_of_one_sample_leaves_a_share_of_its_error_that_grows_beyond_a_stricter_limit(share, factor):
+    x = np.array([[3.0, 2.0]])
+    model = Adaline(2, learning_rate=share * 2 / 14)  # |x|² with the constant input: 9 + 4 + 1
+    model.train_step((x, np.array([1])))
+    assert abs(1 - model.decision_function(x)[0]) == pytest.approx(factor)
 
 
 def test_the_batch_size_changes_nothing_for_the_per_sample_rule(batch):

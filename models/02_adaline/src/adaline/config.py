@@ -49,9 +49,7 @@ def _run(experiment: str, model: str = NAME, options: str = "") -> str:
     return f"uv run --package {model} train --experiment {experiment}{options}"
 
 
-_HIDDEN_LAYER = (
-    "a hidden layer, and hidden layers need backpropagation (the multilayer perceptron, later in this series)"
-)
+_HIDDEN_LAYER = "a hidden layer, which needs backpropagation (the multi-layer perceptron, later in this series)"
 
 _GATE = Config(dataset="and", epochs=50, batch_size=4, learning_rate=0.1, standardize=False)
 _DIGITS = Config(
@@ -142,7 +140,7 @@ EXPERIMENTS: dict[str, Config] = {
             "samples far out on the right side are errors to least squares; the perceptron ignores them",
             "test_advantage",
         ),
-        next_step="an error that levels off far out mends this: the sigmoid, with which the multilayer perceptron begins. "
+        next_step="an error that levels off far out mends this: the sigmoid (later in this series). "
         f"Where listening to every distance pays: {_run('rules-compared', options=' --visualize')}",
     ),
 }

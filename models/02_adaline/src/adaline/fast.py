@@ -42,9 +42,7 @@ def learn_in_blocks(w, b, X, targets, learning_rate):
         moves[:] = 0
         learned, _, info = apply_reflectors("L", "T", reflectors[:n].T, eta[:n], c, 1, overwrite_c=1)
         if info != 0:
-            raise ModelError(
-                f"LAPACK's {apply_reflectors.typecode}ormqr could not learn a block: it returned info={info}"
-            )
+            raise ModelError(f"a block was not learned: LAPACK's {apply_reflectors.typecode}ormqr returned {info}")
         if learned is not c:  # to overwrite is a permission, which the routine need not make use of
             c[:] = learned
         errors[start:stop] = moves[:n]
