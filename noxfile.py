@@ -58,9 +58,9 @@ def sync(session: nox.Session, *what: str) -> None:
     session.run_install("uv", "sync", "--quiet", "--locked", f"--python={session.virtualenv.location}", *what)
 
 
-def sync_member(session: nox.Session, name: str) -> None:
+def sync_member(session: nox.Session, name: str, *options: str) -> None:
     """Install one member with exactly what it depends on, and the test tools beside it."""
-    sync(session, "--exact", "--package", name)
+    sync(session, "--exact", "--package", name, *options)
     sync(session, "--inexact", "--only-group", "test")
 
 
@@ -87,7 +87,7 @@ def typing(session: nox.Session) -> None:
 @nox.parametrize("package", list(PACKAGES), ids=list(PACKAGES))
 def test_packages(session: nox.Session, package: str) -> None:
     """Test each package alone, on each Python that is here; what is slow, on the first of them."""
-    sync_member(session, package)
+    sync_member(session, package, "--all-extras")
     folder = PACKAGES[package]
     which = session.posargs or ([] if session.python == PYTHONS[0] else ["-m", "not slow"])
     session.run("pytest", "--numprocesses=2", str(folder / "tests"), "--doctest-modules", str(folder / "src"), *which)

@@ -9,3 +9,7 @@ from perceptron.train import build
 def main() -> int:
     """Run the command; return its exit code."""
     return evaluate_command(NAME, EXPERIMENTS, build)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

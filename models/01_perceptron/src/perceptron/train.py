@@ -32,6 +32,7 @@ def build(config: Config) -> Experiment:
         val_loader=loaders.val,
         test_loader=loaders.test,
         data=dataset.provenance,
+        class_names=dataset.class_names,
         monitor="epoch",  # the last weights are reported; of a pocket, what is then in it
         callbacks=[Settled(), *snapshots],
         draw=lambda result: draw(result, dataset),
@@ -41,3 +42,7 @@ def build(config: Config) -> Experiment:
 def main() -> int:
     """Run the command; return its exit code."""
     return train_command(NAME, EXPERIMENTS, build)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -28,6 +28,7 @@ def build(config: Config) -> Experiment:
         val_loader=loaders.val,
         test_loader=loaders.test,
         data=dataset.provenance,
+        class_names=dataset.class_names,
         monitor="epoch",  # the last weights are reported: two rules are compared at the same moment
         callbacks=snapshots,
         draw=lambda result: draw(result, dataset),
@@ -37,3 +38,7 @@ def build(config: Config) -> Experiment:
 def main() -> int:
     """Run the command; return its exit code."""
     return train_command(NAME, EXPERIMENTS, build)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
