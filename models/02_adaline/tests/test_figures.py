@@ -61,7 +61,7 @@ def test_an_earlier_line_is_asked_as_it_was(monkeypatch, tmp_path, trained):
 def test_axes_say_whether_inputs_were_standardized(name, marked, monkeypatch, tmp_path, trained):
     experiment, *rest = trained(name, epochs=1)
     given = playbook_inputs(monkeypatch, finished(name, experiment, *rest, tmp_path), experiment)
-    assert given["feature_names"] == (["x1, standardized", "x2, standardized"] if marked else ["x1", "x2"])
+    assert given["feature_names"] == (("x1, standardized", "x2, standardized") if marked else ("x1", "x2"))
 
 
 def test_the_line_is_kept_only_where_it_can_be_drawn(trained):

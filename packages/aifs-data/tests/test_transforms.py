@@ -85,3 +85,9 @@ def test_no_samples_are_refused():
     """There is no mean of nothing."""
     with pytest.raises(DataError, match=r"at least one sample is needed to standardize, got shape \(0, 3\)"):
         Standardizer.fit(np.empty((0, 3)))
+
+
+def test_the_names_of_the_inputs_say_that_they_were_standardized():
+    dataset = load_dataset("moons", seed=0)
+    assert standardize(dataset).feature_names == ("x1, standardized", "x2, standardized")
+    assert dataset.feature_names == ("x1", "x2")

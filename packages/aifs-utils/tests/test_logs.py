@@ -31,8 +31,8 @@ def test_warnings_are_one_clean_line_on_the_console_and_information_is_not_there
     """Real stderr, not a terminal: no colours, no time, no logger's name."""
     stderr = run("""
         setup_logging()
-        logging.getLogger("some.library").info("not for the console")
-        logging.getLogger("some.library").warning("the disk is %d %% full", 97)
+        logging.getLogger("some.package").info("not for the console")
+        logging.getLogger("some.package").warning("the disk is %d %% full", 97)
     """)
     assert stderr == "warning: the disk is 97 % full\n"
 

@@ -25,7 +25,7 @@ def draw(result, dataset) -> list[Path]:
         weights=weights,
         image_shape=dataset.info.image_shape,
         class_names=dataset.class_names,
-        feature_names=_axis_names(dataset),
+        feature_names=dataset.feature_names,
     )
 
 
@@ -34,9 +34,3 @@ def _predictor(learner, state):
     earlier = deepcopy(learner)
     earlier.load_state_dict(state)
     return earlier.predict
-
-
-def _axis_names(dataset):
-    """What the inputs are called, and whether they were standardized."""
-    standardized = "standardize" in dataset.transforms
-    return [f"{name}, standardized" if standardized else name for name in dataset.feature_names]

@@ -69,8 +69,10 @@ def standardize(dataset: Dataset) -> Dataset:
     Returns
     -------
     Dataset
-        With new inputs, and "standardize" among its transforms.
+        With new inputs, whose names say so, and "standardize" among its transforms.
     """
     scaler = Standardizer.fit(dataset.train.X)
     train, val, test = (Split(scaler.apply(part.X), part.y) for part in (dataset.train, dataset.val, dataset.test))
-    return replace(dataset, train=train, val=val, test=test, transforms=(*dataset.transforms, "standardize"))
+    info = replace(dataset.info, feature_names=tuple(f"{name}, standardized" for name in dataset.feature_names))
+    transforms = (*dataset.transforms, "standardize")
+    return replace(dataset, info=info, train=train, val=val, test=test, transforms=transforms)
