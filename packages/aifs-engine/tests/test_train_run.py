@@ -188,6 +188,7 @@ def test_a_damaged_newest_checkpoint_is_named_and_the_one_before_used(train, onl
     good = last.read_bytes()
     last.write_bytes(good[:-9])
     finished = train("line", "--resume")
+    assert finished.stderr.startswith("warning: ")
     assert "last.safetensors is damaged" in finished.stderr
     assert "previous.safetensors" in finished.stderr
     assert last.read_bytes() == good

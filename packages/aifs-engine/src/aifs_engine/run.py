@@ -198,6 +198,7 @@ class Run:
 
 def guarded(action: Callable[[], int], run: Run) -> int:
     """Run `action`; turn whatever goes wrong into one line on stderr and an exit code, the traceback into the log."""
+    setup_logging()  # the console only, until the run has a folder for its log
     try:
         return action()
     except KeyboardInterrupt:
