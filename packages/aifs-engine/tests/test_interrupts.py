@@ -3,10 +3,11 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 
 import pytest
 
-from aifs_engine.interrupts import Interrupted, deferred_interrupts, raised_interrupts
+from aifs_engine.interrupts import Interrupted, deferred_interrupts, raise_if_swallowed, raised_interrupts
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -65,3 +66,14 @@ def test_outside_the_main_thread_handlers_stay_as_they_are():
     thread.start()
     thread.join()
     assert seen == [before]
+
+
+def test_an_interrupt_that_something_swallowed_is_raised_again():
+    with raised_interrupts():
+        with suppress(KeyboardInterrupt):  # as C extensions do while they are imported
+            os.kill(os.getpid(), signal.SIGTERM)
+        with pytest.raises(Interrupted), deferred_interrupts():
+            raise AssertionError("the training would begin")
+        with pytest.raises(Interrupted):
+            raise_if_swallowed()
+    raise_if_swallowed()  # outside the block it is over

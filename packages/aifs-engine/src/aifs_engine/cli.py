@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from aifs_engine.experiment import Experiment
-from aifs_engine.interrupts import raised_interrupts
+from aifs_engine.interrupts import deferred_interrupts, raised_interrupts
 from aifs_utils.exceptions import AIFromScratchError, ConfigError
 from aifs_utils.names import look_up
 
@@ -68,8 +68,9 @@ def _train(model: str, experiments: Experiments, build: Build, argv: Sequence[st
     if arguments.print_config:
         say(_config_text(config))
         return EXIT_DONE
-    from aifs_engine.train_run import run_train
-
+    with deferred_interrupts() as pending:  # NumPy, cut short in its import, would blame its installation
+        from aifs_engine.train_run import run_train
+    pending.raise_if_any()
     return run_train(model, config, build, arguments, framework)
 
 
@@ -88,8 +89,9 @@ def _evaluate(model: str, experiments: Experiments, build: Build, argv: Sequence
         config = look_up(experiments, arguments.experiment, "experiment")
     except AIFromScratchError as error:
         return fail(str(error))
-    from aifs_engine.evaluate_run import run_evaluate
-
+    with deferred_interrupts() as pending:  # NumPy, cut short in its import, would blame its installation
+        from aifs_engine.evaluate_run import run_evaluate
+    pending.raise_if_any()
     return run_evaluate(model, config, build, arguments, framework)
 
 

@@ -35,6 +35,7 @@ class PendingInterrupt:
 @contextmanager
 def deferred_interrupts() -> Iterator[PendingInterrupt]:
     """Within the block a first signal only leaves a note; a second one ends the process at once, saving nothing."""
+    raise_if_swallowed()
     pending = PendingInterrupt()
 
     def note(signal_number: int, frame: FrameType | None) -> None:
@@ -48,15 +49,27 @@ def deferred_interrupts() -> Iterator[PendingInterrupt]:
         yield pending
 
 
+_raised = PendingInterrupt()
+
+
 @contextmanager
 def raised_interrupts() -> Iterator[None]:
     """Within the block a signal raises `Interrupted` where the program stands."""
 
     def leave(signal_number: int, frame: FrameType | None) -> None:
+        _raised.signal_number = signal_number
         raise Interrupted(signal_number)
 
     with _handlers(leave):
-        yield
+        try:
+            yield
+        finally:
+            _raised.signal_number = 0
+
+
+def raise_if_swallowed() -> None:
+    """Raise `Interrupted` again if it was raised and something kept it, as C extensions do while they are imported."""
+    _raised.raise_if_any()
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from aifs_engine.cli import EXIT_DIVERGED, EXIT_ERROR, Build, fail
 from aifs_engine.evaluator import Evaluator
 from aifs_engine.experiment import Experiment, RunResult
 from aifs_engine.history import History
+from aifs_engine.interrupts import Interrupted, raise_if_swallowed
 from aifs_engine.learner import NonFiniteError
 from aifs_engine.summary import shown
 from aifs_engine.tracking import Tracker, installed_versions, json_ready, source_commit
@@ -126,7 +127,7 @@ class Run:
         self, status: str, *, checkpoint: Path | None = None, figures: Sequence[Path] = (), **extra: Any
     ) -> None:
         """Write how the run ended and tell the trackers; the first call counts."""
-        if self.paths is None or self.manifest["status"] != "running":
+        if self.paths is None or self.manifest.get("status") != "running":
             return
         self.manifest |= {"status": status, "finished": _now(), "figures": [str(path) for path in figures], **extra}
         self.write_manifest(self.paths)
@@ -213,8 +214,6 @@ def guarded(action: Callable[[], int], run: Run) -> int:
         remedy = "what was saved before is whole; make room or choose another --output-dir"
         return _failed(run, "failed", f"{error.strerror or error}{where}: {remedy}", EXIT_ERROR)
     except Exception as error:  # noqa: BLE001  # the one place where a run ends, whatever happened
-        if run.paths is None:  # before there is a log
-            traceback.print_exc()
         where = f"; the traceback is in {shown(run.paths.log_file)}" if run.paths else ""
         return _failed(run, "failed", f"unexpected {type(error).__name__}: {error}{where}", EXIT_ERROR)
     finally:
@@ -222,7 +221,14 @@ def guarded(action: Callable[[], int], run: Run) -> int:
 
 
 def _failed(run: Run, status: str, message: str, exit_code: int) -> int:
+    try:
+        raise_if_swallowed()  # then the signal is why: an import that was cut short blames something else
+    except Interrupted:
+        run.close_record("interrupted")
+        raise
     logger.info("the run failed", exc_info=True)
+    if run.paths is None and not isinstance(sys.exc_info()[1], AIFromScratchError | OSError):
+        traceback.print_exc()  # there is no log yet
     try:
         run.close_record(status, error=message)
     except (OSError, TypeError, ValueError) as error:  # the disk, or the manifest, may be what failed
