@@ -228,7 +228,9 @@ def test_a_run_killed_at_random_moments_ends_in_the_same_bytes(tmp_path, only_fi
     for _ in range(20):
         process = start("killed", "--resume", experiment="long")
         wait_for_epoch(process, 1)
-        time.sleep(chance.uniform(0.1, 0.3))
+        while not list(tmp_path.glob("killed/models/*/last.safetensors")):
+            time.sleep(0.01)  # killed before its first checkpoint, a run would have to be begun again
+        time.sleep(chance.uniform(0.05, 0.3))
         assert process.poll() is None, "the run was over before it could be killed"
         process.kill()
         process.communicate(timeout=30)
