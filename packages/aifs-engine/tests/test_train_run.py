@@ -230,7 +230,7 @@ def test_a_run_killed_at_random_moments_ends_in_the_same_bytes(tmp_path, only_fi
         wait_for_epoch(process, 1)
         while not list(tmp_path.glob("killed/models/*/last.safetensors")):
             time.sleep(0.01)  # killed before its first checkpoint, a run would have to be begun again
-        time.sleep(chance.uniform(0.05, 0.3))
+        time.sleep(chance.uniform(0.15, 0.4))
         assert process.poll() is None, "the run was over before it could be killed"
         process.kill()
         process.communicate(timeout=30)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,10 +69,21 @@ def save_checkpoint(
         if written.read_bytes() != data:
             raise CheckpointError(f"{path}: what was read back is not what was written; the disk may be failing")
         if backup is not None and path.exists():
-            path.replace(backup)
+            _keep_as(path, backup)
 
     with atomic_write(path, before_replace=verify) as file:
         file.write(data)
+
+
+def _keep_as(path: Path, backup: Path) -> None:
+    """Give a file a second name, so that there is no moment without the first; where there are no links, rename it."""
+    link = path.with_name(f".{backup.name}.{os.urandom(6).hex()}.tmp")
+    try:
+        link.hardlink_to(path)
+    except OSError:
+        path.replace(backup)
+    else:
+        link.replace(backup)
 
 
 def load_checkpoint(path: Path | str) -> Checkpoint:

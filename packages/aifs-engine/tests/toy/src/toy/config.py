@@ -31,7 +31,7 @@ EXPERIMENTS = {
     ),
     "wide": Config(n_features=7),
     "slow": Config(epochs=40, step_seconds=0.004),
-    "long": Config(epochs=600, step_seconds=0.002),
+    "long": Config(epochs=900, step_seconds=0.002),
     "redrawn": Config(data_from_seed=True),
     "broken-data": Config(fails_in="data"),
     "broken-step": Config(fails_in="step"),
