@@ -1,0 +1,123 @@
+"""What is known beforehand about a data set that is downloaded: its files, and the arrays that they decode to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # it takes milliseconds to import
+    from numpy.typing import NDArray
+
+    Blocks = Iterator[tuple[str, NDArray[Any]]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RemoteFile:
+    """A file that a server has.
+
+    Parameters
+    ----------
+    path : str
+        ``folder/file``, as a mirror serves it and as it lies in the cache. The folder is shared by sets that share files.
+    size : int
+        In bytes.
+    sha256 : str
+        Of the file's bytes, in hexadecimal.
+    urls : tuple of str
+        Where to get it, the best first.
+    archive : Archive, optional
+        What it is a member of, where it is served in an archive only.
+    """
+
+    path: str
+    size: int
+    sha256: str
+    urls: tuple[str, ...] = ()
+    archive: Archive | None = None
+
+    @property
+    def name(self) -> str:
+        """The file's name, without its folder."""
+        return self.path.rpartition("/")[2]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Archive:
+    """A tar archive (compressed or not) of files that are verified one by one.
+
+    Parameters
+    ----------
+    file : RemoteFile
+        The archive itself.
+    prefix : str
+        What stands before a file's name inside it, "cifar-10-batches-py/".
+    """
+
+    file: RemoteFile
+    prefix: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArrayFacts:
+    """What a decoded array must be.
+
+    Parameters
+    ----------
+    dtype : str
+        "uint8", say.
+    shape : tuple of int
+    low, high : number
+        The least and the greatest value that may occur.
+    counts : tuple of int, optional
+        How often 0, 1, … occur, where the array holds class indices.
+    digest : str, optional
+        `aifs_data.cache.array_digest` of it; None where no decoded copy could be measured yet.
+    """
+
+    dtype: str
+    shape: tuple[int, ...]
+    low: float | None = None
+    high: float | None = None
+    counts: tuple[int, ...] | None = None
+    digest: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Download:
+    """How a set that is downloaded becomes arrays.
+
+    Parameters
+    ----------
+    files : tuple of RemoteFile
+        All that `decode` reads.
+    decode : callable
+        ``decode(files, **options)``, a generator of ``(name, block)``. `files` maps a file's name, without its folder,
+        to its path. Blocks of one name are concatenated along their first axis as they come, so that only one block
+        has to fit into memory. Its keyword-only options are a subset of the set's parameters.
+    arrays : mapping of str to ArrayFacts
+        What the blocks add up to with the default options.
+    version : int
+        Raised when `decode` gives other arrays than before.
+    remark : str
+        What a person must know who cannot get the files.
+    """
+
+    files: tuple[RemoteFile, ...]
+    decode: Callable[..., Blocks]
+    arrays: Mapping[str, ArrayFacts] = field(default_factory=dict)
+    version: int = 1
+    remark: str = ""
+
+    @property
+    def size(self) -> int:
+        """Bytes to download, archives counted once and instead of their members."""
+        sizes = {}
+        for file in self.files:
+            served = file.archive.file if file.archive else file
+            sizes[served.path] = served.size
+        return sum(sizes.values())
+
+
+DecodedFiles = Mapping[str, Path]
