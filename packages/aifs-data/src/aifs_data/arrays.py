@@ -5,7 +5,7 @@ from __future__ import annotations
 import mmap
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,8 +13,6 @@ from aifs_utils import DataError
 
 if TYPE_CHECKING:  # it takes milliseconds to import
     from numpy.typing import NDArray
-
-    A = TypeVar("A", bound="Ragged | NDArray[Any] | Any")
 
 _GATHERED_AT_ONCE = 4 << 20  # bytes
 
@@ -101,24 +99,35 @@ class Ragged:
         return out
 
 
-def take_rows(array: A, rows: NDArray[np.intp]) -> A:
-    """Return these rows as an array of its own.
+def take_rows(array: Any, rows: NDArray[np.intp]) -> Any:
+    """Return these rows of an ndarray, of a `Ragged`, or of a sparse array, as an array of its own."""
+    return array.take(rows) if isinstance(array, Ragged) else array[rows]
 
-    Rows of a file in memory are gathered in pieces, and the pages of the file are let go after each: where `rows`
-    ascend, the memory in use grows by the result only.
+
+def take_rows_of_file(array: Any, rows: NDArray[np.intp]) -> Any:
+    """Return these rows of an array that may be mapped from a file, and that nobody has written to.
+
+    They are gathered in pieces, and the file's pages are let go after each: where `rows` ascend, the memory in use
+    grows by the result only.
     """
-    if isinstance(array, Ragged):
-        return array.take(rows)
-    mapped = getattr(array, "_mmap", None)
-    if not isinstance(array, np.ndarray) or mapped is None or not hasattr(mapped, "madvise"):
-        return array[rows]
+    if not isinstance(array, np.memmap):
+        return take_rows(array, rows)
     out = np.empty((len(rows), *array.shape[1:]), array.dtype)
-    row_bytes = max(1, out.nbytes // max(1, len(rows)))
-    step = max(1, _GATHERED_AT_ONCE // row_bytes)
+    step = max(1, _GATHERED_AT_ONCE * len(rows) // max(1, out.nbytes))
     for start in range(0, len(rows), step):
         out[start : start + step] = array.take(rows[start : start + step], axis=0)
-        mapped.madvise(mmap.MADV_DONTNEED)
+        let_go(array)
     return out
+
+
+def let_go(array: Any) -> None:
+    """Tell the system that the pages of a file in memory are not needed now; they come back when they are read.
+
+    Only for an array that nobody has written to: what was written would be lost.
+    """
+    mapped: Any = getattr(array, "_mmap", None)
+    if hasattr(mapped, "madvise"):  # not on Windows
+        mapped.madvise(mmap.MADV_DONTNEED)
 
 
 def components(array: Any) -> Iterator[NDArray[Any]]:

@@ -40,9 +40,7 @@ class Split:
     def __post_init__(self) -> None:
         for name, array in self.arrays.items():
             if _n_rows(array) != len(self):
-                raise DataError(
-                    f"X and {name} have one row per sample each, got {len(self)} and {_n_rows(array)} rows"
-                )
+                raise DataError(f"X and {name} have one row per sample each, got {len(self)} and {_n_rows(array)} rows")
 
     def __len__(self) -> int:
         return _n_rows(self.X)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # it takes milliseconds to import
@@ -20,7 +19,7 @@ class RemoteFile:
     Parameters
     ----------
     path : str
-        ``folder/file``, as a mirror serves it and as it lies in the cache. The folder is shared by sets that share files.
+        ``folder/file``, as a mirror serves it and as it lies in the cache. Sets that share files share the folder.
     size : int
         In bytes.
     sha256 : str
@@ -120,4 +119,6 @@ class Download:
         return sum(sizes.values())
 
 
-DecodedFiles = Mapping[str, Path]
+def keyword_defaults(function: Callable[..., Any]) -> dict[str, Any]:
+    """Return a function's keyword-only parameters with their defaults."""
+    return dict(getattr(function, "__kwdefaults__", None) or {})

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from aifs_data.arrays import take_rows_of_file
 from aifs_data.checks import require_count, require_number
 from aifs_data.dataset import Dataset, DatasetInfo, Split
 from aifs_data.streams import random_stream
@@ -78,6 +79,30 @@ def split_dataset(
     """Return the samples as a Dataset, split 60 : 20 : 20 by `split_indices`."""
     train, val, test = (Split(X[part], y[part]) for part in split_indices(y, seed=seed))
     return Dataset(info, train, val, test, source=source, seed=seed)
+
+
+def carve_validation(part: Split, *, seed: int, val_fraction: float) -> tuple[Split, Split]:
+    """Take a validation part out of an official training part: seeded, stratified, both in the order of `part`.
+
+    Parameters
+    ----------
+    part : Split
+        With class indices as targets. Its arrays may be mapped from a file; nobody has written to them yet.
+    seed, val_fraction
+        See `split_indices`. With a fraction of 0 the training part is `part` itself.
+
+    Returns
+    -------
+    train, val : Split
+    """
+    train, val, _ = split_indices(part.y, seed=seed, val_fraction=val_fraction, test_fraction=0)
+    # Sorted, so that a file is read from front to back.
+    return _rows_of(part, np.sort(train)) if len(val) else part, _rows_of(part, np.sort(val))
+
+
+def _rows_of(part: Split, rows: Indices) -> Split:
+    arrays = {name: take_rows_of_file(array, rows) for name, array in part.arrays.items()}
+    return Split(arrays.pop("X"), arrays.pop("y"), arrays)
 
 
 def _checked(val_fraction: float, test_fraction: float) -> tuple[float, float]:
