@@ -86,10 +86,11 @@ def typing(session: nox.Session) -> None:
 @nox.session(name="test-packages", python=PYTHONS)
 @nox.parametrize("package", list(PACKAGES), ids=list(PACKAGES))
 def test_packages(session: nox.Session, package: str) -> None:
-    """Test each package alone, on each Python that is here; what is slow, on the first of them."""
-    sync_member(session, package, "--all-extras")
+    """Test each package alone, on each Python that is here; its extras and what is slow, on the first of them."""
+    is_first = session.python == PYTHONS[0]
+    sync_member(session, package, *(["--all-extras"] if is_first else []))
     folder = PACKAGES[package]
-    which = session.posargs or ([] if session.python == PYTHONS[0] else ["-m", "not slow"])
+    which = session.posargs or ([] if is_first else ["-m", "not slow"])
     session.run("pytest", "--numprocesses=2", str(folder / "tests"), "--doctest-modules", str(folder / "src"), *which)
 
 
@@ -144,6 +145,13 @@ def reproduce(session: nox.Session, model: str) -> None:
     sync(session, "--exact", "--package", model)
     session.run("python", "-m", "aifs_engine.reproduce", model, "--write", str(MODELS[model]), *session.posargs)
     session.run("python", str(ROOT / "docs" / "refresh_readmes.py"), str(MODELS[model]))
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Write the page of every data set again; sets that are not on this machine are fetched for it."""
+    sync(session, "--exact", "--package", "aifs-data", "--package", "aifs-plotting")
+    session.run("python", str(ROOT / "docs" / "dataset_pages.py"), *session.posargs)
 
 
 @nox.session

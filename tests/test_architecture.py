@@ -152,7 +152,10 @@ def test_the_help_of_a_model_waits_for_no_array_library(model: Member, module: s
 # --- refusals ---------------------------------------------------------------------------------------------------------
 
 # Modules whose output is their purpose.
-COMMAND_LINE = tuple(f"aifs_engine.{stem}" for stem in ("cli", "evaluate_run", "progress", "reproduce", "train_run"))
+COMMAND_LINE = (
+    "aifs_data.cli",
+    *(f"aifs_engine.{stem}" for stem in ("cli", "evaluate_run", "progress", "reproduce", "train_run")),
+)
 
 
 @pytest.mark.parametrize(

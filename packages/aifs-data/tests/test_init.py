@@ -65,9 +65,3 @@ def test_the_example_of_the_readme_runs_and_learns():
     (example,) = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.S)
     accuracy = float(re.search(r"test accuracy (\S+)", run(example))[1])
     assert accuracy >= 0.9
-
-
-def test_every_set_is_in_the_table_of_the_readme():
-    """And nothing else."""
-    table = re.findall(r"^\| (`[^|]+) \|", README.read_text(), flags=re.M)
-    assert sorted(re.findall(r"`([^`]+)`", " ".join(table))) == aifs_data.list_datasets()

@@ -1,12 +1,17 @@
 """Data sets by name."""
 
+import errno
+import json
+import socket
+
 import numpy as np
 import pytest
 
 from aifs_data import DatasetInfo, Source, describe, list_datasets, load_dataset, registry, split_dataset
+from aifs_data.registry import find_source
 from aifs_utils import DataError
 
-NAMES = [
+TABLES = [
     *(
         "and",
         "and-cloud",
@@ -21,22 +26,42 @@ NAMES = [
     ),
     *("linearly-separable", "moons", "or", "or-cloud", "spirals", "wine", "xor", "xor-cloud"),
 ]
+DOWNLOADS = [
+    *("mnist", "fashion-mnist", "cifar-10", "cifar-10-10k", "olivetti", "nuclei"),
+    *("tiny-shakespeare", "names", "names-18", "wikitext-2", "multi30k-en-fr", "multi30k-en-de", "fra-eng"),
+    *("sst2", "rt-polarity", "cora", "citeseer"),
+]
+GENERATED = ["karate", "digit-scenes", "shapes", "copy", "adding", "reversal", "parentheses", "letters"]
+TASKS = {"classification", "regression", "language modelling", "translation", "detection", "segmentation"}
+NAMES = sorted([*TABLES, *DOWNLOADS, *GENERATED])
+FIXED = {"and", "or", "xor"}  # whatever the seed
 
 
-def test_the_sets_are_those_that_models_rely_on():
-    """Names are a promise."""
-    assert list_datasets() == NAMES
+@pytest.fixture(autouse=True)
+def no_network_and_an_empty_cache(tmp_path, monkeypatch):
+    """Nothing here may need more."""
+
+    def refuse(*_):
+        raise OSError(errno.ENETUNREACH, "the network is refused in this test")
+
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setenv("AIFS_DATA_DIR", str(tmp_path / "cache"))
+    monkeypatch.delenv("AIFS_DATA_MIRROR", raising=False)
+    monkeypatch.delenv("AIFS_OFFLINE", raising=False)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_every_set_is_what_its_info_says(name):
-    """Shapes, types, classes, in every part."""
+def test_the_sets_that_models_rely_on_are_there():
+    """Names are a promise; a set more is none."""
+    assert set(NAMES) <= set(list_datasets())
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_table_has_numbers_in_rows(name):
+    """One row for each sample, one column for each feature, every class in every part."""
     dataset = load_dataset(name, seed=1)
     info = dataset.info
-    assert info.name == dataset.name == name
-    assert len(info.class_names) == len(set(info.class_names)) == dataset.n_classes >= 2
     assert len(info.feature_names) == len(set(info.feature_names)) == info.n_features
-    assert info.task == "classification"
     assert info.image_shape is None or np.prod(info.image_shape) == info.n_features
     for part in (dataset.train, dataset.val, dataset.test):
         assert part.X.shape == (len(part), info.n_features)
@@ -44,27 +69,56 @@ def test_every_set_is_what_its_info_says(name):
         assert part.X.flags.c_contiguous
         assert np.isfinite(part.X).all()
         assert sorted(set(part.y.tolist())) == list(range(dataset.n_classes))
+
+
+@pytest.mark.parametrize("name", list_datasets())
+def test_every_set_is_what_its_info_says(name):
+    """Without a network, too: then other data stands in, and every array is described as it is."""
+    dataset = load_dataset(name, seed=1)
+    info = dataset.info
+    assert info.name == dataset.name == name
     assert dataset.seed == 1
-    assert not dataset.is_standin
+    assert info.task in TASKS
+    assert len(info.class_names) == len(set(info.class_names)) == dataset.n_classes
+    assert dataset.n_classes >= 2 or info.task != "classification"
+    assert set(info.specs) == set(dataset.train.arrays)
+    assert all(spec.meaning for spec in info.specs.values())
+    assert len(dataset.val) > 0
+    assert len(dataset.test) > 0
+    json.dumps(dataset.provenance, allow_nan=False)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [name for name in list_datasets() if find_source(name).download])
+def test_what_cannot_be_downloaded_is_replaced_only_where_that_is_allowed(name, caplog):
+    """Announced and recorded, or a clear error."""
+    dataset = load_dataset(name)
+    assert f"{name} cannot be had; in its place come {dataset.standin}" in caplog.text
+    assert (dataset.source, dataset.is_standin) == ("standin", True)
+    assert dataset.provenance["standin"] == dataset.standin != ""
+    assert load_dataset(name, source="standin").digest == dataset.digest
+    for source in ("primary", "mirror", "cache"):
+        with pytest.raises(DataError, match=r"AIFS_DATA_MIRROR|standin|network"):
+            load_dataset(name, source=source)
+
+
+@pytest.mark.parametrize("name", list_datasets())
 def test_every_set_says_whom_to_cite_and_under_which_licence(name):
     """A card that can be printed."""
     card = describe(name)
     assert card.startswith(f"{name}: ")
-    assert all(f"\n  {row}" in card for row in ("task", "classes", "parameters", "sources", "licence", "homepage"))
+    assert all(f"\n  {row}" in card for row in ("task", "X", "y", "parameters", "sources", "licence", "homepage"))
     assert card.count("{") == card.count("}") > 0
     assert "@" in card
     assert "https://" in card
+    assert max(map(len, find_source(name).info.description.splitlines())) > 40
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", list_datasets())
 def test_the_same_seed_gives_the_same_data_and_another_seed_others(name):
     """Truth tables have no other data to give."""
     first, again, other = (load_dataset(name, seed=seed) for seed in (7, 7, 8))
     assert first.digest == again.digest
-    assert (first.digest == other.digest) == (name in {"and", "or", "xor"})
+    assert (first.digest == other.digest) == (name in FIXED)
 
 
 def test_loading_does_not_touch_the_global_random_state():
@@ -87,12 +141,13 @@ def test_two_loads_share_no_memory():
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("mooons", r"^unknown data set 'mooons': did you mean 'moons'\? \(choices: and, and-cloud, blobs"),
+        ("mooons", r"^unknown data set 'mooons': did you mean 'moons'\? \(choices: adding, and, and-cloud, blobs"),
         ("XOR", r"did you mean 'xor'\?"),
         ("iris-esay", r"did you mean 'iris-easy'\?"),
         ("and_", r"did you mean 'and'\?"),
         ("linearly_separable", r"did you mean 'linearly-separable'\?"),
-        ("cifar", r"^unknown data set 'cifar' \(choices: "),
+        ("cifar10", r"^unknown data set 'cifar10': did you mean 'cifar-10'\?"),
+        ("imagenet", r"^unknown data set 'imagenet' \(choices: "),
         ("", r"^unknown data set '' \("),
         ("_gates", "unknown data set"),
         ("../dataset", "unknown data set"),
@@ -159,8 +214,8 @@ def test_a_source_is_auto_or_one_that_the_set_has():
         load_dataset("wine", source="mirror")
 
 
-def test_a_folder_for_downloads_is_accepted(tmp_path):
-    """No set looks there yet, and none writes there."""
+def test_a_set_that_is_not_downloaded_writes_nowhere(tmp_path):
+    """Its folder for downloads stays as it is."""
     load_dataset("iris", root=tmp_path)
     assert list(tmp_path.iterdir()) == []
 

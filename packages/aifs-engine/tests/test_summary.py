@@ -30,6 +30,8 @@ def test_the_verdict_says_what_was_measured_and_why():
 
 def test_a_stand_in_is_called_one():
     assert describe_data({"name": "mnist", "source": "digits", "is_standin": True}) == "mnist (STAND-IN from digits)"
+    data = {"name": "mnist", "source": "standin", "is_standin": True, "standin": "upscaled digits"}
+    assert describe_data(data) == "mnist (STAND-IN from upscaled digits)"
     assert describe_data({"name": "xor", "source": "generated", "is_standin": False}) == "xor (generated)"
     assert describe_data({}) == "not recorded"
 

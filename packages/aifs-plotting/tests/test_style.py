@@ -198,6 +198,12 @@ def test_a_stand_in_is_seen(words):
     assert footer.get_color() != style.MUTED
 
 
+def test_a_stand_in_says_what_it_is():
+    data = {"name": "mnist", "source": "standin", "is_standin": True, "standin": "upscaled digits"}
+    text = Provenance.from_data(data, model="lenet", experiment="mnist", seed=0).text
+    assert text == "lenet · mnist · STAND-IN DATA: mnist (upscaled digits) · seed 0"
+
+
 def test_data_without_a_source_is_named():
     provenance = Provenance.from_data({"name": "mine"}, model="a", experiment="b", seed=0)
     assert (provenance.data, provenance.is_standin) == ("mine", False)

@@ -71,11 +71,12 @@ def decoded_folder(
     options: Mapping[str, Any] | None = None,
     root: str | os.PathLike[str] | None = None,
 ) -> Path:
-    """Return the folder where the decoded arrays of a set lie, or would lie."""
+    """Return the folder where the decoded arrays of a set lie, or would lie, with these options of its decoder."""
     import hashlib
 
     files = [(file.path, file.sha256) for file in download.files]
-    what = repr((_LAYOUT, files, download.version, sorted((options or {}).items()), sorted(download.arrays.items())))
+    chosen = keyword_defaults(download.decode) | dict(options or {})
+    what = repr((_LAYOUT, files, download.version, sorted(chosen.items()), sorted(download.arrays.items())))
     return cache_folder(root) / "decoded" / name / hashlib.sha256(what.encode()).hexdigest()[:16]
 
 
@@ -143,21 +144,26 @@ def _decode_into(folder: Path, decode: Callable[[Path], str], facts: Mapping[str
     from filelock import FileLock
 
     with FileLock(folder.parent / ".lock"):
-        arrays = _read_if_whole(folder, facts)  # another process may have decoded it meanwhile
+        arrays = _read_if_whole(folder, facts, logging.WARNING)  # another process may have decoded it meanwhile
         if arrays is not None:
             return LoadedArrays(arrays, "cache")
-        for leftover in folder.parent.glob(".*.tmp"):
-            shutil.rmtree(leftover)
-        temporary = folder.parent / f".{folder.name}.{os.urandom(4).hex()}.tmp"
-        temporary.mkdir()
+        temporary, aside = (folder.parent / f".{folder.name}.{word}.tmp" for word in ("new", "damaged"))
+        _remove(temporary, aside)  # what a killed process left
         try:
+            temporary.mkdir()
             source = decode(temporary)
             if folder.exists():
-                folder.rename(folder.parent / f".{folder.name}.{os.urandom(4).hex()}.damaged.tmp")
+                folder.rename(aside)
             temporary.rename(folder)
         finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+            _remove(temporary, aside)
     return LoadedArrays(read_arrays(folder, facts), source)
+
+
+def _remove(*folders: Path) -> None:
+    for folder in folders:
+        if folder.exists():
+            shutil.rmtree(folder)
 
 
 def _decode_for_once(decode: Callable[[Path], str], facts: Mapping[str, ArrayFacts]) -> LoadedArrays:
@@ -169,14 +175,14 @@ def _decode_for_once(decode: Callable[[Path], str], facts: Mapping[str, ArrayFac
         return LoadedArrays(read_arrays(Path(temporary), facts, mapped=False), source)
 
 
-def _read_if_whole(folder: Path, facts: Mapping[str, ArrayFacts]) -> Arrays | None:
+def _read_if_whole(folder: Path, facts: Mapping[str, ArrayFacts], level: int = logging.DEBUG) -> Arrays | None:
     """Return the arrays, or None where there are none or they are damaged."""
-    if not (folder / "index.json").exists():
+    if not folder.exists():
         return None
     try:
         return read_arrays(folder, facts)
-    except (DataError, OSError, ValueError, KeyError) as error:
-        logger.warning("%s is damaged and made anew: %s", folder, error)
+    except (DataError, OSError) as error:
+        logger.log(level, "%s is damaged and made anew: %s", folder, error)
         return None
 
 
@@ -216,16 +222,25 @@ def read_arrays(folder: Path, facts: Mapping[str, ArrayFacts], *, mapped: bool =
     DataError
         When an array is not what it must be: what was expected, and what came.
     """
-    index = json.loads((folder / "index.json").read_text(encoding="utf-8"))["arrays"]
+    index = _read_index(folder / "index.json")
     _require("the arrays", sorted(facts or index), sorted(index))
     arrays = {}
     for name, written in index.items():
         arrays[name] = _load(folder / f"{name}.npy", mapped=mapped)
         digest = array_digest(arrays[name])
-        _require(f"the digest of {name}", written["digest"], digest)
+        if digest != written["digest"]:
+            raise DataError(f"the values of {name} changed: expected the digest {written['digest']}, got {digest}")
         if name in facts:
             check_array(name, arrays[name], facts[name], digest)
     return arrays
+
+
+def _read_index(path: Path) -> dict[str, Any]:
+    try:
+        index: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["arrays"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path.name} is no index of arrays ({error})") from error
+    return index
 
 
 def array_digest(array: NDArray[Any]) -> str:

@@ -146,7 +146,7 @@ def _load_download(entry: Source, seed: int, root: str | os.PathLike[str] | None
             raise
         dataset = entry.standin(seed, **options, **given)
         logger.warning(
-            "%s cannot be had, so %s stands in for it; results are not results on %s. %s",
+            "%s cannot be had; in its place come %s, and results are no results on %s: %s",
             *(name, dataset.standin, name, error),
         )
         return dataset

@@ -39,7 +39,7 @@ def describe_data(data: Mapping[str, Any]) -> str:
     """Name and origin of the data in one line; a stand-in is called one."""
     if not data:
         return "not recorded"
-    name, source = data.get("name", "unnamed"), data.get("source", "unknown source")
+    name, source = data.get("name", "unnamed"), data.get("standin") or data.get("source", "unknown source")
     return f"{name} (STAND-IN from {source})" if data.get("is_standin") else f"{name} ({source})"
 
 

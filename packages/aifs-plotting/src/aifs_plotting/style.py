@@ -121,14 +121,14 @@ class Provenance:
     def from_data(
         cls, data: Mapping[str, Any], *, model: str, experiment: str, seed: int, note: str = ""
     ) -> Provenance:
-        """Read name, source and is_standin from a data set's provenance, the mapping that a run's manifest holds.
+        """Read name, source, is_standin and standin from a data set's provenance, which a run's manifest holds.
 
         Examples
         --------
         >>> Provenance.from_data({"name": "iris", "source": "scikit-learn"}, model="a", experiment="b", seed=0).data
         'iris (scikit-learn)'
         """
-        name, source = str(data.get("name", "unnamed")), data.get("source")
+        name, source = str(data.get("name", "unnamed")), data.get("standin") or data.get("source")
         described = f"{name} ({source})" if source else name
         standin = bool(data.get("is_standin", False))
         return cls(model=model, experiment=experiment, data=described, seed=seed, note=note, is_standin=standin)

@@ -1,0 +1,214 @@
+"""The command ``aifs-data``: what data sets there are, and what of them lies on this machine.
+
+Exit codes: 0 done, 1 something could not be had or is damaged, 2 usage, 130 interrupted.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aifs_utils import DataError, close_logging, setup_logging
+
+if TYPE_CHECKING:
+    from aifs_data.downloads import Download
+
+EXIT_DONE, EXIT_ERROR, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit code."""
+    arguments = _parser().parse_args(argv)
+    setup_logging()
+    try:
+        code: int = arguments.run(arguments)
+    except DataError as error:
+        return _fail(str(error))
+    except OSError as error:
+        return _fail(f"{error.strerror or error} ({error.filename}): nothing else was changed")
+    except KeyboardInterrupt:
+        return _fail("interrupted; what was downloaded so far is kept", EXIT_INTERRUPTED)
+    finally:
+        close_logging()
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="aifs-data",
+        description="Data sets by name: list them, fetch them, check them, serve them to a classroom.",
+        epilog="AIFS_DATA_DIR: the folder of downloads. AIFS_DATA_MIRROR: an http(s) or file URL that is asked first. "
+        "AIFS_OFFLINE=1: never use the network.",
+    )
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    def add(name: str, run: Callable[[argparse.Namespace], int], summary: str, names: str = "") -> None:
+        command = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
+        command.set_defaults(run=run)
+        if name == "mirror":
+            command.add_argument("folder", metavar="DIR", type=Path, help="is made if it is not there")
+        if name == "clean":
+            command.add_argument("--all", action="store_true", help="remove everything that was downloaded")
+        if names:
+            command.add_argument("names", metavar="NAME", nargs=names, help="a data set; see aifs-data list")
+
+    add("list", _list, "list the data sets, and which of them lie on this machine")
+    add("info", _info, "show the card of data sets: arrays, parameters, licence, citation", "+")
+    add("fetch", _fetch, "download and decode data sets, so that loading them needs no network", "+")
+    add("verify", _verify, "check all that was downloaded, and remove what is damaged", "*")
+    add("mirror", _mirror, "lay out data sets in a folder, as a classroom's server must serve them", "*")
+    add("where", _where, "print the folder of downloads")
+    add("clean", _clean, "remove leftovers of broken downloads, or all of the data sets that are named", "*")
+    return parser
+
+
+def _list(arguments: argparse.Namespace) -> int:
+    from aifs_data import registry
+    from aifs_data.stock import state
+
+    rows = []
+    for name in registry.list_datasets():
+        source = registry.find_source(name)
+        size = f"{source.download.size / 1e6:.1f} MB" if source.download else "-"
+        where = state(name, source.download) if source.download else "always here"
+        rows.append((name, source.info.task, size, where, source.info.title))
+    rows.insert(0, ("name", "task", "download", "here", "title"))
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    _say(
+        "\n".join("  ".join([*(f"{cell:<{w}}" for cell, w in zip(row, widths, strict=False)), row[4]]) for row in rows)
+    )
+    return EXIT_DONE
+
+
+def _info(arguments: argparse.Namespace) -> int:
+    from aifs_data import describe
+
+    _say("\n\n".join(describe(name) for name in arguments.names))
+    return EXIT_DONE
+
+
+def _fetch(arguments: argparse.Namespace) -> int:
+    from aifs_data.cache import load_arrays
+
+    failed = False
+    for name, download in _downloads(arguments.names).items():
+        try:
+            arrays, came_from = load_arrays(name, download)
+        except DataError as error:
+            failed = True
+            _fail(f"{name}: {error}")
+        else:
+            size = sum(array.nbytes for array in arrays.values())
+            _say(f"{name}: ready, {size / 1e6:.1f} MB decoded ({came_from}); licence: {_licence(name)}")
+    return EXIT_ERROR if failed else EXIT_DONE
+
+
+def _verify(arguments: argparse.Namespace) -> int:
+    from aifs_data.cache import cache_folder, files_folder
+    from aifs_data.stock import decoded_damage, decoded_folders, file_damage, remove
+
+    damaged = 0
+    seen: set[Path] = set()
+    for name, download in _downloads(arguments.names).items():
+        checks = {files_folder() / file.path: file for file in download.files}
+        there = {path: file for path, file in checks.items() if path.is_file()}
+        folders = list(decoded_folders(name))
+        if not there and not folders:
+            continue
+        damages = {path: file_damage(file, files_folder()) for path, file in there.items() if path not in seen}
+        damages |= {folder: decoded_damage(folder, download) for folder in folders}
+        seen |= set(there)
+        damages = {path: damage for path, damage in damages.items() if damage}
+        for path, damage in damages.items():
+            remove(path)
+            _say(f"{name}: {path.relative_to(cache_folder())} was damaged and is removed ({damage})")
+        if damages:
+            damaged += len(damages)
+            _say(f"{name}: the next load makes it whole again, or now: aifs-data fetch {name}")
+        else:
+            _say(f"{name}: whole, {len(there)} of {len(checks)} files" + (", decoded" if folders else ""))
+    return EXIT_ERROR if damaged else EXIT_DONE
+
+
+def _mirror(arguments: argparse.Namespace) -> int:
+    from aifs_data.cache import files_folder
+    from aifs_data.fetch import fetch
+    from aifs_data.stock import lay_out
+    from aifs_utils import write_text
+
+    sums: dict[str, str] = {}
+    failed = False
+    for name, download in _downloads(arguments.names).items():
+        try:
+            fetch(download.files, files_folder())
+        except DataError as error:
+            failed = True
+            _fail(f"{name}: {error}")
+            continue
+        sums |= {file.path: file.sha256 for file in lay_out(download, arguments.folder)}
+        _say(f"{name}: {download.size / 1e6:.1f} MB; licence: {_licence(name)}")
+    if sums:
+        write_text(arguments.folder / "SHA256SUMS", "".join(f"{sha}  {path}\n" for path, sha in sorted(sums.items())))
+        _say(
+            f"\nserve it:    python -m http.server --directory {arguments.folder} 8000\n"
+            "or share it: as a folder of the network\n"
+            "and on each machine set AIFS_DATA_MIRROR to http://<this machine>:8000, "
+            f"or to {arguments.folder.absolute().as_uri()}"
+        )
+    return EXIT_ERROR if failed else EXIT_DONE
+
+
+def _where(arguments: argparse.Namespace) -> int:
+    from aifs_data.cache import cache_folder
+
+    _say(str(cache_folder()))
+    return EXIT_DONE
+
+
+def _clean(arguments: argparse.Namespace) -> int:
+    from aifs_data.cache import cache_folder
+    from aifs_data.stock import leftovers, remove, remove_set
+
+    if arguments.all:
+        freed = sum(remove(cache_folder() / part) for part in ("files", "decoded"))
+    elif arguments.names:
+        freed = sum(remove_set(name, download) for name, download in _downloads(arguments.names).items())
+    else:
+        freed = sum(remove(path) for path in leftovers(_downloads([])))
+    _say(f"{freed / 1e6:.1f} MB freed in {cache_folder()}")
+    return EXIT_DONE
+
+
+def _downloads(names: Sequence[str]) -> "dict[str, Download]":
+    """Return the downloads of the sets that are named, or of all; of a set that needs none there is none."""
+    from aifs_data import registry
+
+    sets = {name: registry.find_source(name) for name in names or registry.list_datasets()}
+    for name in names:
+        if sets[name].download is None:
+            _say(f"{name}: generated, or comes with a dependency; there is nothing to download")
+    return {name: source.download for name, source in sets.items() if source.download is not None}
+
+
+def _licence(name: str) -> str:
+    from aifs_data.registry import find_source
+
+    return find_source(name).info.licence
+
+
+def _say(text: str) -> None:
+    try:
+        print(text, flush=True)  # noqa: T201
+    except BrokenPipeError:  # the reader has gone (``| head``)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _fail(message: str, exit_code: int = EXIT_ERROR) -> int:
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)  # noqa: T201
+    return exit_code
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

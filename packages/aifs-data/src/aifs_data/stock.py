@@ -1,0 +1,103 @@
+"""What the cache holds of a set: files and decoded arrays, whole or damaged; how to lay them out for others."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aifs_data.cache import cache_folder, decoded_folder, files_folder, read_arrays
+from aifs_data.downloads import Download, RemoteFile
+from aifs_utils import DataError
+
+if TYPE_CHECKING:
+    import os
+
+
+def file_damage(file: RemoteFile, folder: Path) -> str:
+    """Return what is wrong with a file under `folder`; an empty text where it is whole."""
+    path = folder / file.path
+    size = path.stat().st_size
+    if size != file.size:
+        return f"expected {file.size:,} bytes, got {size:,}"
+    with path.open("rb") as opened:
+        digest = hashlib.file_digest(opened, "sha256").hexdigest()
+    return "" if digest == file.sha256 else f"expected sha256 {file.sha256}, got {digest}"
+
+
+def decoded_damage(folder: Path, download: Download) -> str:
+    """Return what is wrong with a folder of decoded arrays; an empty text where it is whole."""
+    is_default = folder == decoded_folder(folder.parent.name, download, root=folder.parents[2])
+    try:
+        read_arrays(folder, download.arrays if is_default else {})
+    except (DataError, OSError) as error:
+        return str(error)
+    return ""
+
+
+def decoded_folders(name: str, root: str | os.PathLike[str] | None = None) -> Iterator[Path]:
+    """Return the folders of decoded arrays that there are of a set, one for each choice of options."""
+    folders = (cache_folder(root) / "decoded" / name).glob("[!.]*/")
+    return iter(sorted(folder for folder in folders if folder.is_dir()))
+
+
+def state(name: str, download: Download, root: str | os.PathLike[str] | None = None) -> str:
+    """Return "ready", "fetched", "partly fetched" or "absent", judged by the names and sizes of files."""
+    if (decoded_folder(name, download, root=root) / "index.json").exists():
+        return "ready"
+    folder = files_folder(root)
+    there = sum(_has_size(folder / file.path, file.size) for file in download.files)
+    return {0: "absent", len(download.files): "fetched"}.get(there, "partly fetched")
+
+
+def leftovers(downloads: Mapping[str, Download], root: str | os.PathLike[str] | None = None) -> Iterator[Path]:
+    """Return what no load will use: broken downloads, and arrays that other versions or options decoded."""
+    yield files_folder(root) / ".partial"
+    for name, download in downloads.items():
+        current = decoded_folder(name, download, root=root)
+        yield from (folder for folder in decoded_folders(name, root) if folder != current)
+        yield from current.parent.glob(".*.tmp")
+
+
+def lay_out(download: Download, destination: Path, root: str | os.PathLike[str] | None = None) -> list[RemoteFile]:
+    """Copy a set's files to where a mirror serves them from, those that are there already left as they are."""
+    for file in download.files:
+        target = destination / file.path
+        if _has_size(target, file.size) and not file_damage(file, destination):
+            continue
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = target.with_name(f".{target.name}.tmp")
+        shutil.copyfile(files_folder(root) / file.path, temporary)
+        temporary.replace(target)
+    return list(download.files)
+
+
+def remove_set(name: str, download: Download, root: str | os.PathLike[str] | None = None) -> int:
+    """Remove a set's files and decoded arrays from the cache; return the bytes that this frees."""
+    files = [files_folder(root) / file.path for file in download.files]
+    freed = sum(remove(path) for path in files)
+    return freed + remove(cache_folder(root) / "decoded" / name)
+
+
+def remove(path: Path) -> int:
+    """Remove a file or a folder, if it is there; return the bytes that this frees."""
+    if not path.exists():
+        return 0
+    freed = size_of(path)
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+    return freed
+
+
+def size_of(path: Path) -> int:
+    """Return the bytes of a file, or of all files in a folder."""
+    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+    return sum(file.stat().st_size for file in files)
+
+
+def _has_size(path: Path, size: int) -> bool:
+    return path.is_file() and path.stat().st_size == size
