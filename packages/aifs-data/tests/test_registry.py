@@ -32,7 +32,10 @@ DOWNLOADS = [
     *("sst2", "rt-polarity", "cora", "citeseer"),
 ]
 GENERATED = ["karate", "digit-scenes", "shapes", "copy", "adding", "reversal", "parentheses", "letters"]
-TASKS = {"classification", "regression", "language modelling", "translation", "detection", "segmentation"}
+TASKS = {
+    *("classification", "node classification", "regression", "associative memory", "detection", "segmentation"),
+    *("language modelling", "translation", "sequence labelling", "sequence to sequence"),
+}
 NAMES = sorted([*TABLES, *DOWNLOADS, *GENERATED])
 FIXED = {"and", "or", "xor"}  # whatever the seed
 
@@ -92,12 +95,12 @@ def test_every_set_is_what_its_info_says(name):
 def test_what_cannot_be_downloaded_is_replaced_only_where_that_is_allowed(name, caplog):
     """Announced and recorded, or a clear error."""
     dataset = load_dataset(name)
-    assert f"{name} cannot be had; in its place come {dataset.standin}" in caplog.text
+    assert f"{name} cannot be had (aifs-data fetch {name} says why); in its place come {dataset.standin}" in caplog.text
     assert (dataset.source, dataset.is_standin) == ("standin", True)
     assert dataset.provenance["standin"] == dataset.standin != ""
     assert load_dataset(name, source="standin").digest == dataset.digest
     for source in ("primary", "mirror", "cache"):
-        with pytest.raises(DataError, match=r"AIFS_DATA_MIRROR|standin|network"):
+        with pytest.raises(DataError, match=r"AIFS_DATA_MIRROR|allow another source"):
             load_dataset(name, source=source)
 
 
@@ -109,8 +112,8 @@ def test_every_set_says_whom_to_cite_and_under_which_licence(name):
     assert all(f"\n  {row}" in card for row in ("task", "X", "y", "parameters", "sources", "licence", "homepage"))
     assert card.count("{") == card.count("}") > 0
     assert "@" in card
-    assert "https://" in card
-    assert max(map(len, find_source(name).info.description.splitlines())) > 40
+    assert "://" in card
+    assert len(find_source(name).info.description) > 30
 
 
 @pytest.mark.parametrize("name", list_datasets())

@@ -42,17 +42,6 @@ def test_a_set_is_absent_then_ready_then_fetched_only(download):
     assert stock.state("toy", download) == "partly fetched"
 
 
-def test_damage_to_a_file_is_described(download):
-    """Its size first, then its bytes."""
-    load_arrays("toy", download)
-    file, path = download.files[0], files_folder() / "toy" / "bytes.bin"
-    assert stock.file_damage(file, files_folder()) == ""
-    path.write_bytes(DATA[:-1])
-    assert stock.file_damage(file, files_folder()) == "expected 256 bytes, got 255"
-    path.write_bytes(DATA[:-1] + b"\0")
-    assert stock.file_damage(file, files_folder()).startswith(f"expected sha256 {file.sha256}, got ")
-
-
 def test_damage_to_decoded_arrays_is_described(download):
     """For every choice of options that was decoded."""
     load_arrays("toy", download)

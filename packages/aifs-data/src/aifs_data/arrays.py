@@ -105,18 +105,20 @@ def take_rows(array: Any, rows: NDArray[np.intp]) -> Any:
 
 
 def take_rows_of_file(array: Any, rows: NDArray[np.intp]) -> Any:
-    """Return these rows of an array that may be mapped from a file, and that nobody has written to.
+    """Return rows, in ascending order, of an array that may be mapped from a file and that nobody has written to.
 
-    They are gathered in pieces, and the file's pages are let go after each: where `rows` ascend, the memory in use
-    grows by the result only.
+    The file is gone through piece by piece, and the pages of each are let go: the memory in use grows by the result.
     """
     if not isinstance(array, np.memmap):
         return take_rows(array, rows)
     out = np.empty((len(rows), *array.shape[1:]), array.dtype)
-    step = max(1, _GATHERED_AT_ONCE * len(rows) // max(1, out.nbytes))
-    for start in range(0, len(rows), step):
-        out[start : start + step] = array.take(rows[start : start + step], axis=0)
+    step = max(1, _GATHERED_AT_ONCE * len(array) // max(1, array.nbytes))
+    start = 0
+    for end in np.searchsorted(rows, np.arange(step, len(array) + step, step)):
+        # mode="clip", since "raise" goes through a buffer; the rows are all there.
+        array.take(rows[start:end], axis=0, out=out[start:end], mode="clip")
         let_go(array)
+        start = end
     return out
 
 

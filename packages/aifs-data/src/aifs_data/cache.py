@@ -254,7 +254,7 @@ def array_digest(array: NDArray[Any]) -> str:
     data = np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
     for start in range(0, len(data), _HASHED_AT_ONCE):
         digest.update(data[start : start + _HASHED_AT_ONCE])
-    let_go(array)
+        let_go(array)
     return digest.hexdigest()
 
 

@@ -107,7 +107,8 @@ def _fetch(arguments: argparse.Namespace) -> int:
 
 def _verify(arguments: argparse.Namespace) -> int:
     from aifs_data.cache import cache_folder, files_folder
-    from aifs_data.stock import decoded_damage, decoded_folders, file_damage, remove
+    from aifs_data.fetch import flaw_of
+    from aifs_data.stock import decoded_damage, decoded_folders, remove
 
     damaged = 0
     seen: set[Path] = set()
@@ -117,7 +118,7 @@ def _verify(arguments: argparse.Namespace) -> int:
         folders = list(decoded_folders(name))
         if not there and not folders:
             continue
-        damages = {path: file_damage(file, files_folder()) for path, file in there.items() if path not in seen}
+        damages = {path: flaw_of(file, files_folder()) for path, file in there.items() if path not in seen}
         damages |= {folder: decoded_damage(folder, download) for folder in folders}
         seen |= set(there)
         damages = {path: damage for path, damage in damages.items() if damage}

@@ -145,9 +145,10 @@ def _load_download(entry: Source, seed: int, root: str | os.PathLike[str] | None
         if source != "auto":
             raise
         dataset = entry.standin(seed, **options, **given)
+        logger.info("%s", error)
         logger.warning(
-            "%s cannot be had; in its place come %s, and results are no results on %s: %s",
-            *(name, dataset.standin, name, error),
+            "%s cannot be had (aifs-data fetch %s says why); in its place come %s, and results are no results on %s",
+            *(name, name, dataset.standin, name),
         )
         return dataset
     return replace(entry.load(arrays, seed, **given), source=came_from)

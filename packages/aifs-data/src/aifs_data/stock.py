@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -10,21 +9,11 @@ from typing import TYPE_CHECKING
 
 from aifs_data.cache import cache_folder, decoded_folder, files_folder, read_arrays
 from aifs_data.downloads import Download, RemoteFile
+from aifs_data.fetch import flaw_of
 from aifs_utils import DataError
 
 if TYPE_CHECKING:
     import os
-
-
-def file_damage(file: RemoteFile, folder: Path) -> str:
-    """Return what is wrong with a file under `folder`; an empty text where it is whole."""
-    path = folder / file.path
-    size = path.stat().st_size
-    if size != file.size:
-        return f"expected {file.size:,} bytes, got {size:,}"
-    with path.open("rb") as opened:
-        digest = hashlib.file_digest(opened, "sha256").hexdigest()
-    return "" if digest == file.sha256 else f"expected sha256 {file.sha256}, got {digest}"
 
 
 def decoded_damage(folder: Path, download: Download) -> str:
@@ -65,7 +54,7 @@ def lay_out(download: Download, destination: Path, root: str | os.PathLike[str] 
     """Copy a set's files to where a mirror serves them from, those that are there already left as they are."""
     for file in download.files:
         target = destination / file.path
-        if _has_size(target, file.size) and not file_damage(file, destination):
+        if not flaw_of(file, destination):
             continue
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = target.with_name(f".{target.name}.tmp")

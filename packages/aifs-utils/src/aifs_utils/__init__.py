@@ -18,7 +18,7 @@ __getattr__, __dir__, __all__ = lazy.attach(
             "ModelError",
             "TrainingError",
         ],
-        "files": ["atomic_write", "write_bytes", "write_json", "write_text"],
+        "files": ["atomic_write", "sync_folder", "write_bytes", "write_json", "write_text"],
         "logs": ["close_logging", "setup_logging"],
         "names": ["look_up"],
         "paths": ["RunPaths", "find_runs", "new_run"],

@@ -6,6 +6,7 @@ from .exceptions import DataError as DataError
 from .exceptions import ModelError as ModelError
 from .exceptions import TrainingError as TrainingError
 from .files import atomic_write as atomic_write
+from .files import sync_folder as sync_folder
 from .files import write_bytes as write_bytes
 from .files import write_json as write_json
 from .files import write_text as write_text

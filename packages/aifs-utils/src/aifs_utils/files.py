@@ -107,11 +107,11 @@ def _replacing(path: Path, mode: str, before_replace: Callable[[Path], None] | N
         with suppress(FileNotFoundError):
             temporary.unlink()
         raise
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
-def _sync_folder(folder: Path) -> None:
-    """Make the renaming last through a power cut, where the system can."""
+def sync_folder(folder: Path) -> None:
+    """Make a renaming in this folder last through a power cut, where the system can."""
     if not hasattr(os, "O_DIRECTORY"):  # Windows
         return
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
