@@ -137,21 +137,19 @@ def _mirror(arguments: argparse.Namespace) -> int:
     from aifs_data.cache import files_folder
     from aifs_data.fetch import fetch
     from aifs_data.stock import lay_out
-    from aifs_utils import write_text
 
-    sums: dict[str, str] = {}
-    failed = False
+    laid_out = failed = False
     for name, download in _downloads(arguments.names).items():
         try:
             fetch(download.files, files_folder())
         except DataError as error:
             failed = True
             _fail(f"{name}: {error}")
-            continue
-        sums |= {file.path: file.sha256 for file in lay_out(download, arguments.folder)}
-        _say(f"{name}: {download.size / 1e6:.1f} MB; licence: {_licence(name)}")
-    if sums:
-        write_text(arguments.folder / "SHA256SUMS", "".join(f"{sha}  {path}\n" for path, sha in sorted(sums.items())))
+        else:
+            laid_out = True
+            lay_out(download, arguments.folder)
+            _say(f"{name}: {download.size / 1e6:.1f} MB; licence: {_licence(name)}")
+    if laid_out:
         _say(
             f"\nserve it:    python -m http.server --directory {arguments.folder} 8000\n"
             "or share it: as a folder of the network\n"

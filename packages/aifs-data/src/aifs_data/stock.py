@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aifs_data.cache import cache_folder, decoded_folder, files_folder, read_arrays
-from aifs_data.downloads import Download, RemoteFile
+from aifs_data.downloads import Download
 from aifs_data.fetch import flaw_of
-from aifs_utils import DataError
+from aifs_utils import DataError, atomic_write, write_text
 
 if TYPE_CHECKING:
     import os
@@ -50,17 +50,20 @@ def leftovers(downloads: Mapping[str, Download], root: str | os.PathLike[str] | 
         yield from current.parent.glob(".*.tmp")
 
 
-def lay_out(download: Download, destination: Path, root: str | os.PathLike[str] | None = None) -> list[RemoteFile]:
-    """Copy a set's files to where a mirror serves them from, those that are there already left as they are."""
+def lay_out(download: Download, destination: Path, root: str | os.PathLike[str] | None = None) -> None:
+    """Copy a set's files to where a mirror serves them from, and add their checksums to its SHA256SUMS.
+
+    Files that are there already, and whole, are left as they are.
+    """
     for file in download.files:
-        target = destination / file.path
-        if not flaw_of(file, destination):
-            continue
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_name(f".{target.name}.tmp")
-        shutil.copyfile(files_folder(root) / file.path, temporary)
-        temporary.replace(target)
-    return list(download.files)
+        if flaw_of(file, destination):
+            (destination / file.path).parent.mkdir(parents=True, exist_ok=True)
+            with (files_folder(root) / file.path).open("rb") as source, atomic_write(destination / file.path) as copy:
+                shutil.copyfileobj(source, copy)
+    listing = destination / "SHA256SUMS"
+    before = listing.read_text(encoding="utf-8").splitlines() if listing.exists() else []
+    lines = {*before, *(f"{file.sha256}  {file.path}" for file in download.files)}
+    write_text(listing, "".join(f"{line}\n" for line in sorted(lines, key=lambda line: line.partition("  ")[2])))
 
 
 def remove_set(name: str, download: Download, root: str | os.PathLike[str] | None = None) -> int:

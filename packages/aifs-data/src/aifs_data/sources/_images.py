@@ -85,7 +85,8 @@ def _rows(file: IO[bytes], row_shape: tuple[int, ...]) -> Iterator[Pixels]:
     n_axes = 1 + len(row_shape)
     header = file.read(4 + 4 * n_axes)
     lengths = tuple(int.from_bytes(header[i : i + 4]) for i in range(4, len(header), 4))
-    if header[:4] != bytes([0, 0, _UNSIGNED_BYTES, n_axes]) or lengths[1:] != row_shape:
+    is_whole = len(header) == 4 + 4 * n_axes
+    if not is_whole or header[:4] != bytes([0, 0, _UNSIGNED_BYTES, n_axes]) or lengths[1:] != row_shape:
         raise DataError(f"expected the header of an idx file with rows of bytes {row_shape}, got {header.hex(' ')}")
     for start in range(0, lengths[0], _ROWS_AT_ONCE):
         shape = (min(_ROWS_AT_ONCE, lengths[0] - start), *row_shape)

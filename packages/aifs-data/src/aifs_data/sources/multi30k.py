@@ -90,7 +90,7 @@ def _lines(path: Path) -> list[str]:
     try:
         with gzip.open(path) as file:
             data = file.read()
-    except (OSError, EOFError, zlib.error) as error:
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise DataError(f"{path.name} is expected to be a whole gzip file: {error}") from error
     return read_text(data, path.name).removesuffix("\n").split("\n")
 
