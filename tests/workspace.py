@@ -162,7 +162,7 @@ class Checkout:
             if name not in OUTER_ENVIRONMENT and not name.startswith(("AIFS_", "WANDB_"))
         }
         return subprocess.run(
-            ["bash", "-c", f"{command}\nwait"],
+            ["bash", "-c", f"{command}\nstatus=$?\nwait\nexit $status"],
             cwd=self.root,
             # Compiling every library beforehand would take most of the time, and no command answers otherwise for it.
             env=environment | {"WANDB_BASE_URL": NOWHERE, "UV_COMPILE_BYTECODE": "0"},
