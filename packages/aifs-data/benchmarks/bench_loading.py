@@ -21,10 +21,11 @@ from aifs_data.arrays import components
 ROUNDS = 15
 
 PEAK = """
-import resource, sys
+import re, sys
 import numpy, xxhash, aifs_data
 aifs_data.load_dataset("moons")
-def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+def peak():
+    return 1024 * int(re.search(r"VmHWM:\\s+(\\d+) kB", open("/proc/self/status").read())[1])
 before = peak()
 dataset = aifs_data.load_dataset(sys.argv[1], source="cache")
 print(peak() - before)

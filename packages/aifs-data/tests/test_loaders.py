@@ -1,11 +1,18 @@
-"""Batches: each sample once, in an order that is a pure function of (seed, epoch)."""
+"""The loaders of a data set: chosen by its arrays, normalized, augmented, of the framework that is asked for."""
+
+import subprocess
+import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from aifs_data import ArrayLoader, create_data_loaders, load_dataset
+from aifs_data import ArrayLoader, Split, create_data_loaders, load_dataset
+from aifs_data.arrays import Ragged
+from aifs_data.augment import GaussianNoise, HorizontalFlip, RandomCrop
+from aifs_data.sequence_loaders import RaggedLoader, WindowLoader
+from aifs_data.transforms import Normalize
+from aifs_data.vocabulary import Vocabulary
 from aifs_utils import DataError
 
 
@@ -13,111 +20,6 @@ def loader_of(n, batch_size, **options):
     """Return a loader of samples that can be told apart: row i of X holds i, and so does y."""
     X = np.repeat(np.arange(float(n))[:, np.newaxis], 3, axis=1)
     return ArrayLoader(X, np.arange(n), batch_size, **options)
-
-
-def seen(batches):
-    """Return the samples in the order they come."""
-    return [int(i) for _, y in batches for i in y]
-
-
-sizes = st.integers(1, 200)
-epochs = st.integers(0, 2**40)
-
-
-@settings(deadline=None)
-@given(n=sizes, batch_size=sizes, seed=epochs, epoch=epochs, shuffle=st.booleans())
-def test_each_sample_comes_once_in_an_epoch(n, batch_size, seed, epoch, shuffle):
-    """With its own label, in as many batches as len() says."""
-    loader = loader_of(n, batch_size, seed=seed, shuffle=shuffle)
-    batches = list(loader.batches(epoch))
-    assert len(batches) == len(loader)
-    assert [len(y) for _, y in batches[:-1]] == [batch_size] * (len(loader) - 1)
-    assert sorted(seen(batches)) == list(range(n))
-    assert seen(batches) == loader.order(epoch).tolist()
-    for X, y in batches:
-        np.testing.assert_array_equal(X, np.repeat(y[:, np.newaxis], 3, axis=1))
-
-
-@settings(deadline=None)
-@given(n=sizes, batch_size=sizes, epoch=epochs, shuffle=st.booleans(), data=st.data())
-def test_starting_at_a_batch_gives_the_tail_of_the_epoch(n, batch_size, epoch, shuffle, data):
-    """So a run that was stopped goes on where it was."""
-    loader = loader_of(n, batch_size, shuffle=shuffle)
-    start = data.draw(st.integers(0, len(loader)))
-    whole, tail = list(loader.batches(epoch)), list(loader.batches(epoch, start))
-    assert len(tail) == len(whole) - start
-    for (X, y), (same_X, same_y) in zip(whole[start:], tail, strict=True):
-        np.testing.assert_array_equal(X, same_X)
-        np.testing.assert_array_equal(y, same_y)
-
-
-@settings(deadline=None)
-@given(n=sizes, batch_size=sizes, shuffle=st.booleans())
-def test_drop_last_leaves_out_what_does_not_fill_a_batch(n, batch_size, shuffle):
-    """And nothing else."""
-    if n < batch_size:
-        with pytest.raises(DataError, match=f"{n} samples are less than one batch of {batch_size}"):
-            loader_of(n, batch_size, shuffle=shuffle, drop_last=True)
-        return
-    loader = loader_of(n, batch_size, shuffle=shuffle, drop_last=True)
-    whole = loader_of(n, batch_size, shuffle=shuffle)
-    assert {len(y) for _, y in loader} == {batch_size}
-    assert seen(loader) == seen(whole)[: n // batch_size * batch_size]
-
-
-def test_the_order_is_a_function_of_seed_and_epoch_only():
-    """Whatever was loaded before, and whatever the global random state is."""
-    first, second = (loader_of(50, 7, seed=3, shuffle=True) for _ in range(2))
-    seen(first.batches(0))
-    np.random.seed(0)  # noqa: NPY002
-    assert seen(first.batches(4)) == seen(second.batches(4)) == seen(second.batches(4))
-    orders = {tuple(loader_of(50, 7, seed=seed, shuffle=True).order(epoch)) for seed in range(5) for epoch in range(5)}
-    assert len(orders) == 25
-
-
-def test_every_order_is_as_likely():
-    """Over many epochs each sample is first as often as any other."""
-    loader = loader_of(4, 1, shuffle=True)
-    counts = np.bincount([loader.order(epoch)[0] for epoch in range(2000)], minlength=4)
-    assert (np.abs(counts - 500) < 5 * np.sqrt(2000 * 0.25 * 0.75)).all()
-
-
-def test_batches_that_are_not_shuffled_are_views():
-    """Evaluation copies nothing."""
-    loader = loader_of(10, 4)
-    assert all(np.shares_memory(X, loader.X) and np.shares_memory(y, loader.y) for X, y in loader)
-
-
-def test_batches_that_are_shuffled_are_their_own():
-    """A learner may change one, or keep it, and neither the data nor the next batch changes."""
-    loader = loader_of(10, 4, shuffle=True)
-    kept = list(loader.batches(0))
-    for X, y in kept:
-        X[:], y[:] = -1, -1
-    assert sorted(seen(loader.batches(0))) == list(range(10))
-    assert not np.shares_memory(kept[0][0], kept[1][0])
-
-
-def test_the_order_is_drawn_once_in_an_epoch(monkeypatch):
-    """Drawing it costs as much as many batches."""
-    loader = loader_of(100, 1, shuffle=True)
-    calls, order = [], loader.order
-    monkeypatch.setattr(loader, "order", lambda epoch: calls.append(epoch) or order(epoch))
-    assert len(list(loader.batches(2))) == 100
-    assert calls == [2]
-
-
-def test_iterating_is_epoch_0_again_and_again():
-    """A loader has no state."""
-    loader = loader_of(10, 3, shuffle=True)
-    assert seen(loader) == seen(loader) == seen(loader.batches(0))
-
-
-def test_inputs_and_targets_may_have_any_shape_and_type():
-    """Images, vectors as targets."""
-    images, targets = np.zeros((6, 2, 8, 8), dtype=np.float32), np.zeros((6, 3))
-    X, y = next(iter(ArrayLoader(images, targets, 4, shuffle=True)))
-    assert (X.shape, X.dtype, y.shape, y.dtype) == ((4, 2, 8, 8), np.float32, (4, 3), np.float64)
 
 
 @pytest.mark.parametrize("batch_size", [0, -1, 2.0, "8", None, True])
@@ -130,27 +32,6 @@ def test_a_bad_batch_size_is_refused(batch_size):
     if batch_size is not None:
         with pytest.raises(DataError, match="eval_batch_size is an integer of at least 1, got "):
             create_data_loaders(load_dataset("xor"), 1, eval_batch_size=batch_size)
-
-
-@pytest.mark.parametrize(("epoch", "start"), [(-1, 0), (0, -1), (0, 5), (0.5, 0), (0, None)])
-@pytest.mark.parametrize("shuffle", [True, False])
-def test_a_bad_position_is_refused_at_once(epoch, start, shuffle):
-    """Not when the first batch is asked for."""
-    with pytest.raises(DataError, match=r"(epoch|start) is "):
-        loader_of(10, 3, shuffle=shuffle).batches(epoch, start)
-
-
-@pytest.mark.parametrize(("n_X", "n_y"), [(5, 4), (0, 0)])
-def test_arrays_that_do_not_fit_are_refused(n_X, n_y):
-    """So that no sample gets another's label."""
-    with pytest.raises(DataError, match=f"got {n_X} and {n_y} rows"):
-        ArrayLoader(np.zeros((n_X, 2)), np.zeros(n_y), 2)
-
-
-def test_a_bad_seed_is_refused():
-    """As everywhere."""
-    with pytest.raises(DataError, match="seed is an integer of at least 0, got -3"):
-        loader_of(10, 2, seed=-3)
 
 
 def test_the_loaders_of_a_data_set():
@@ -171,13 +52,139 @@ def test_the_loaders_of_a_data_set():
 
 
 def test_a_part_without_samples_has_no_loader():
-    from dataclasses import replace
-
-    from aifs_data import create_data_loaders, load_dataset
-    from aifs_data.dataset import Split
-
+    """None stands for it."""
     dataset = load_dataset("moons", seed=0)
     empty = Split(dataset.val.X[:0], dataset.val.y[:0])
     loaders = create_data_loaders(replace(dataset, val=empty), batch_size=8)
     assert loaders.val is None
     assert loaders.test is not None
+
+
+def images_of(n):
+    """Return images, labels and extras that can be told apart."""
+    X = np.random.default_rng(n).integers(0, 256, (n, 3, 8, 8)).astype(np.uint8)
+    extras = {"weights": np.arange(n) * 0.5, "boxes": Ragged(np.arange(4.0 * n).reshape(n, 4), np.r_[0:n, n])}
+    return X, np.arange(n), extras
+
+
+def dataset_of(X, y, extras=None, **fields):
+    """Return a data set whose three parts are these arrays."""
+    part = Split(X, y, extras or {})
+    return replace(load_dataset("moons"), train=part, val=part, test=part, **fields)
+
+
+def test_images_become_float32_from_0_to_1_unless_told_otherwise():
+    """And by the statistics of the training part on request; other inputs are left alone."""
+    X, y, _ = images_of(30)
+    dataset = dataset_of(X, y)
+    for loader in create_data_loaders(dataset, 8):
+        batch, _ = next(iter(loader))
+        assert batch.dtype == np.float32
+        assert 0 <= batch.min() < 0.1 < 0.9 < batch.max() <= 1
+    assert next(iter(create_data_loaders(dataset, 8, normalize=None).train))[0].dtype == np.uint8
+    other = replace(dataset, test=Split(X // 2, y))
+    whole = next(iter(create_data_loaders(other, 30, normalize="standard", shuffle=False).train))[0]
+    np.testing.assert_allclose(whole.mean(axis=(0, 2, 3)), 0, atol=1e-6)
+    np.testing.assert_allclose(whole.std(axis=(0, 2, 3)), 1, rtol=1e-5)
+    assert next(iter(create_data_loaders(other, 30, normalize="standard").test))[0].mean() < -0.5
+    assert next(iter(create_data_loaders(load_dataset("moons"), 8).train))[0].dtype == np.float64
+    mine = next(iter(create_data_loaders(dataset, 8, normalize=Normalize(0, 0.5), shuffle=False).train))[0]
+    np.testing.assert_array_equal(mine, 2.0 * X[:8])
+
+
+def test_only_the_training_part_is_augmented():
+    """Evaluation sees the images as they are."""
+    X, y, _ = images_of(30)
+    loaders = create_data_loaders(dataset_of(X, y), 30, normalize=None, transform=RandomCrop(2), shuffle=False)
+    for loader in (loaders.val, loaders.test):
+        np.testing.assert_array_equal(next(iter(loader))[0], X)
+    first, again, other = (next(loaders.train.batches(epoch))[0] for epoch in (0, 0, 1))
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, X)
+    assert not np.array_equal(first, other)
+
+
+def test_what_moves_pixels_is_refused_where_boxes_or_masks_would_stay():
+    """Noise is allowed."""
+    X, y, extras = images_of(6)
+    boxes, masks = dataset_of(X, y, extras), dataset_of(X, X[:, 0])
+    for dataset in (boxes, masks):
+        with pytest.raises(DataError, match="HorizontalFlip moves pixels, and the boxes or masks"):
+            create_data_loaders(dataset, 2, transform=[GaussianNoise(1), HorizontalFlip()])
+        assert create_data_loaders(dataset, 2, transform=GaussianNoise(1)).train.transforms
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"transform": HorizontalFlip()}, "a transform is for images, which the inputs of moons are not"),
+        ({"normalize": "standard"}, "normalize='standard' is for images, which the inputs of moons are not"),
+        ({"context_length": 8}, "context_length is for one stream of tokens, which moons is not"),
+        ({"fresh": True}, "fresh=True is for samples without end, which moons does not have"),
+        ({"framework": "jax"}, "framework is 'numpy', without a device, or 'torch', got framework='jax'"),
+        ({"device": "cpu"}, "got framework='numpy' and device='cpu'"),
+    ],
+)
+def test_an_option_that_does_not_fit_the_set_is_refused(options, message):
+    """When the loaders are made."""
+    with pytest.raises(DataError, match=message):
+        create_data_loaders(load_dataset("moons"), 8, **options)
+
+
+def test_an_unknown_way_to_normalize_is_refused():
+    """With those there are."""
+    X, y, _ = images_of(6)
+    with pytest.raises(DataError, match="normalize is 'auto', 'standard', a Normalize or None, got 'unit'"):
+        create_data_loaders(dataset_of(X, y), 2, normalize="unit")
+
+
+def test_the_loader_is_chosen_by_the_arrays():
+    """Sequences of different lengths, one stream, dense tokens."""
+    words = Vocabulary(["<pad>", "a", "b", "c"], kind="words", pad="<pad>")
+    ragged = Ragged.of([[1, 2, 3], [2], [3, 1]])
+    loaders = create_data_loaders(dataset_of(ragged, np.arange(3), vocabulary=words), 2)
+    assert all(type(loader) is RaggedLoader for loader in loaders)
+    characters = Vocabulary([".", "a", "b", "c"], kind="characters")
+    X, y = next(iter(create_data_loaders(dataset_of(ragged, ragged, vocabulary=characters), 3, shuffle=False).train))
+    assert (X.tolist(), y.tolist()) == ([[1, 2, 3], [2, 0, 0], [3, 1, 0]], [[1, 2, 3], [2, -100, -100], [3, 1, -100]])
+    pairs = dataset_of(ragged, ragged, vocabulary=characters, target_vocabulary=words)
+    assert next(iter(create_data_loaders(pairs, 3, shuffle=False).train))[1].tolist()[1] == [2, 0, 0]
+    stream = dataset_of(np.arange(20, dtype=np.int32), np.arange(1, 21, dtype=np.int32), vocabulary=words)
+    loaders = create_data_loaders(stream, 2, context_length=4)
+    assert all(type(loader) is WindowLoader for loader in loaders)
+    with pytest.raises(DataError, match="is one stream of tokens: context_length= says how many"):
+        create_data_loaders(stream, 2)
+    dense = dataset_of(np.ones((5, 4), np.int32), np.ones((5, 4), np.int32), vocabulary=words)
+    X, y = next(iter(create_data_loaders(dense, 2).train))
+    assert (X.dtype, y.dtype) == (np.int64, np.int64)
+
+
+def test_torch_that_is_not_installed_is_asked_for_by_name(monkeypatch):
+    """With the command that installs it."""
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(DataError, match=r"needs torch, which is not installed: pip install 'aifs-data\[torch\]'"):
+        create_data_loaders(load_dataset("moons"), 8, framework="torch")
+
+
+def test_torch_is_imported_only_where_it_is_asked_for():
+    """Loading data for NumPy takes milliseconds."""
+    code = (
+        "import sys, aifs_data as d; loaders = d.create_data_loaders(d.load_dataset('moons'), 8); "
+        "next(iter(loaders.train)); assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.fixture
+def torch():
+    """Return torch, on one thread."""
+    module = pytest.importorskip("torch", reason="torch is an extra")
+    module.set_num_threads(1)
+    return module
+
+
+def test_a_device_that_is_not_there_is_refused(torch):
+    """When the loader is made."""
+    missing = "cuda" if not torch.cuda.is_available() else "mps"
+    with pytest.raises(DataError, match=f"torch cannot use device='{missing}' here"):
+        create_data_loaders(load_dataset("moons"), 8, framework="torch", device=missing)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from aifs_data import Split, Standardizer, load_dataset, standardize
+from aifs_data.transforms import Normalize
 from aifs_utils import DataError
 
 
@@ -91,3 +92,76 @@ def test_the_names_of_the_inputs_say_that_they_were_standardized():
     dataset = load_dataset("moons", seed=0)
     assert standardize(dataset).feature_names == ("x1, standardized", "x2, standardized")
     assert dataset.feature_names == ("x1", "x2")
+
+
+def test_standardizing_keeps_what_is_beside_inputs_and_targets():
+    """Boxes and the like belong to the same rows."""
+    moons = load_dataset("moons", seed=0)
+    extras = {"weights": np.arange(len(moons.train))}
+    scaled = standardize(replace(moons, train=Split(moons.train.X, moons.train.y, extras)))
+    np.testing.assert_array_equal(scaled.train.extras["weights"], extras["weights"])
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float32", "float64"])
+def test_normalize_computes_what_its_name_says(dtype):
+    """In float32, channel by channel, and the input stays as it is."""
+    X = np.random.default_rng(0).integers(0, 256, (6, 3, 4, 5)).astype(dtype)
+    before, mean, std = X.copy(), np.array([1.0, 100.0, 200.0]), np.array([3.0, 0.5, 70.0])
+    normalized = Normalize(mean, std).apply(X)
+    assert normalized.dtype == np.float32
+    np.testing.assert_allclose(normalized, (X - mean[:, None, None]) / std[:, None, None], rtol=1e-5, atol=1e-4)
+    np.testing.assert_array_equal(X, before)
+    np.testing.assert_allclose(Normalize(3, 2).apply(X[:, 0, 0]), (X[:, 0, 0] - 3.0) / 2, rtol=1e-6)
+
+
+def test_unit_pixels_are_from_0_to_1_exactly():
+    """All of them are the nearest float32."""
+    pixels = np.arange(256, dtype=np.uint8)
+    unit = Normalize.unit().apply(pixels)
+    assert (unit[0], unit[-1]) == (0, 1)
+    np.testing.assert_allclose(unit, pixels / 255, rtol=2e-7)
+
+
+def test_normalize_in_place_changes_float32_only_where_that_is_permitted():
+    """A batch that is the loader's own needs no second copy."""
+    X = np.ones((2, 1, 2, 2), np.float32)
+    assert not np.shares_memory(Normalize(1, 2).apply(X), X)
+    assert Normalize(1, 2).apply(X, in_place=True) is X
+    np.testing.assert_array_equal(X, 0)
+
+
+@settings(deadline=None, max_examples=30)
+@given(n=st.integers(1, 40), channels=st.integers(1, 3), shift=st.floats(-1e4, 1e4), piece=st.integers(1, 500))
+def test_normalize_is_fitted_channel_by_channel_and_piece_by_piece(n, channels, shift, piece):
+    """However large the pieces are that are read, mean and deviation are those of the whole."""
+    X = np.random.default_rng(n).normal(shift, 3, (n, channels, 5, 4))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("aifs_data.transforms._READ_AT_ONCE", piece)
+        fitted = Normalize.fit(X)
+    np.testing.assert_allclose(fitted.mean, X.mean(axis=(0, 2, 3)), rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(fitted.std, X.std(axis=(0, 2, 3)), rtol=1e-9)
+
+
+def test_a_constant_channel_is_only_shifted():
+    """Rounding must not pass for a deviation."""
+    X = np.stack([np.full((50, 8, 8), 0.1), np.random.default_rng(0).random((50, 8, 8))], axis=1)
+    fitted = Normalize.fit(X)
+    assert fitted.std[0] == 1
+    np.testing.assert_allclose(fitted.apply(X)[:, 0], 0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Normalize(0, 0), "std is above 0, got mean=0 and std=0"),
+        (lambda: Normalize([0, 1], 1), "one for each channel in both"),
+        (lambda: Normalize(np.nan, 1), "finite numbers"),
+        (lambda: Normalize.fit(np.zeros((0, 3, 2, 2))), r"at least one sample, got \(0, 3, 2, 2\)"),
+        (lambda: Normalize.fit(np.zeros((4, 3))), "use `standardize` for samples that are lists of features"),
+        (lambda: Normalize.fit(np.full((4, 3, 1, 1), np.inf)), "holds NaN or infinity, remove those samples"),
+    ],
+)
+def test_what_cannot_be_normalized_is_refused(make, message):
+    """When it is fitted or made."""
+    with np.errstate(invalid="ignore"), pytest.raises(DataError, match=message):
+        make()

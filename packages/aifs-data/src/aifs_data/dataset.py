@@ -132,7 +132,7 @@ class Graph:
     adjacency : scipy.sparse.csr_array of float32, shape (n_nodes, n_nodes)
         1 where two nodes are neighbours; symmetric, without self-loops.
     labels : ndarray of int64, shape (n_nodes,)
-        Class indices of all nodes, those of validation and test included.
+        Class indices of all nodes, those of validation and test included; -1 where a node has none.
     """
 
     features: Any

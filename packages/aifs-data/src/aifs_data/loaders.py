@@ -1,149 +1,43 @@
 """Batches of arrays in memory, in an order that is a pure function of (seed, epoch).
 
-A loader has no state: where a run stands is two integers, the epoch and the next batch.
+A loader has no state: where a run stands is two integers, the epoch and the next batch. `create_data_loaders` chooses
+the loader by what the arrays are; the loaders themselves are in `array_loader`, `sequence_loaders` and `fresh_loader`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from aifs_data._loader import Loader
+from aifs_data.array_loader import ArrayLoader
+from aifs_data.arrays import Ragged
+from aifs_data.augment import as_transforms
 from aifs_data.checks import require_count
-from aifs_data.dataset import Dataset
-from aifs_data.streams import random_stream
+from aifs_data.dataset import Dataset, Split
+from aifs_data.fresh_loader import FreshLoader
+from aifs_data.sequence_loaders import RaggedLoader, WindowLoader
 from aifs_utils import DataError
 
 if TYPE_CHECKING:  # it takes milliseconds to import
     from numpy.typing import NDArray
 
-    Batch = tuple[NDArray[Any], NDArray[Any]]
+    from aifs_data.augment import Transform
+    from aifs_data.transforms import Normalize
 
 # Evaluation learns nothing from small batches, and a batch of one costs a Python call for every sample.
 _LEAST_EVAL_BATCH_SIZE = 256
 
 
-class ArrayLoader:
-    """Batches of two arrays.
-
-    Parameters
-    ----------
-    X : ndarray, shape (n_samples, …)
-        Inputs.
-    y : ndarray, shape (n_samples, …)
-        Targets.
-    batch_size : int
-        Samples in a batch; the last one has what is left.
-    seed : int
-        What the order of an epoch is drawn with, together with the epoch's number.
-    shuffle : bool
-        Whether each epoch has an order of its own. Otherwise the samples come as they are, as views of `X` and `y`.
-    drop_last : bool
-        Whether to leave out a last batch that is not full.
-
-    Raises
-    ------
-    DataError
-        When the arrays are empty or of different length, or a size is no positive integer.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> loader = ArrayLoader(np.eye(5), np.arange(5), batch_size=2, shuffle=True)
-    >>> [len(y) for X, y in loader.batches(epoch=3)]
-    [2, 2, 1]
-    """
-
-    def __init__(
-        self,
-        X: NDArray[Any],
-        y: NDArray[Any],
-        batch_size: int,
-        *,
-        seed: int = 0,
-        shuffle: bool = False,
-        drop_last: bool = False,
-    ) -> None:
-        if len(X) != len(y) or len(y) == 0:
-            raise DataError(f"X and y have one row per sample each, and at least one, got {len(X)} and {len(y)} rows")
-        self.X, self.y = X, y
-        self.batch_size = require_count("batch_size", batch_size)
-        self.seed = require_count("seed", seed, at_least=0)
-        self.shuffle, self.drop_last = shuffle, drop_last
-        if len(self) == 0:
-            raise DataError(
-                f"drop_last leaves no batch: {len(y)} samples are less than one batch of {batch_size}; "
-                "take a smaller batch_size or drop_last=False"
-            )
-
-    @property
-    def n_samples(self) -> int:
-        """The number of samples there are, those that `drop_last` leaves out included."""
-        return len(self.y)
-
-    def __len__(self) -> int:
-        """Return the number of batches in an epoch."""
-        full, rest = divmod(self.n_samples, self.batch_size)
-        return full + (rest > 0 and not self.drop_last)
-
-    def __iter__(self) -> Iterator[Batch]:
-        """Return the batches of epoch 0."""
-        return self.batches(0)
-
-    def order(self, epoch: int) -> NDArray[np.intp]:
-        """Return the indices of the samples in the order of that epoch, shape (n_samples,)."""
-        epoch = require_count("epoch", epoch, at_least=0)
-        if not self.shuffle:
-            return np.arange(self.n_samples)
-        return random_stream(self.seed, "order", epoch).permutation(self.n_samples)
-
-    def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
-        """Return the batches of an epoch.
-
-        Parameters
-        ----------
-        epoch : int
-            From 0.
-        start : int
-            The first batch, from 0: a run that was stopped goes on there. ``len(loader)`` gives no batches.
-
-        Returns
-        -------
-        iterator of (X, y)
-
-        Raises
-        ------
-        DataError
-            When `epoch` is negative, or `start` is not from 0 to the number of batches.
-        """
-        require_count("epoch", epoch, at_least=0)
-        if require_count("start", start, at_least=0) > len(self):
-            raise DataError(f"start is from 0 to {len(self)}, the number of batches in an epoch, got {start}")
-        return self._shuffled(self.order(epoch), start) if self.shuffle else self._in_place(start)
-
-    def _slices(self, start: int) -> Iterator[slice]:
-        size = self.batch_size
-        return (slice(i * size, (i + 1) * size) for i in range(start, len(self)))
-
-    def _in_place(self, start: int) -> Iterator[Batch]:
-        return ((self.X[rows], self.y[rows]) for rows in self._slices(start))
-
-    def _shuffled(self, order: NDArray[np.intp], start: int) -> Iterator[Batch]:
-        # Gathered batch by batch: permuting the whole set first touches all of its memory twice and is twice as slow.
-        # `take` because it is faster than X[chosen] here; its out= would hand every batch the same memory.
-        take_X, take_y = self.X.take, self.y.take
-        for rows in self._slices(start):
-            chosen = order[rows]
-            yield take_X(chosen, axis=0), take_y(chosen, axis=0)
-
-
 class DataLoaders(NamedTuple):
     """The loaders of the three parts of a data set."""
 
-    train: ArrayLoader
-    val: ArrayLoader | None
-    test: ArrayLoader | None
+    train: Loader
+    val: Loader | None
+    test: Loader | None
 
 
 def create_data_loaders(
@@ -154,8 +48,25 @@ def create_data_loaders(
     eval_batch_size: int | None = None,
     shuffle: bool = True,
     drop_last: bool = False,
+    normalize: Normalize | str | None = "auto",
+    transform: Transform | Sequence[Transform] | None = None,
+    framework: str = "numpy",
+    device: str | None = None,
+    context_length: int | None = None,
+    fresh: bool = False,
 ) -> DataLoaders:
-    """Return a loader for each part of a data set.
+    """Return a loader for each part of a data set, of the kind that its arrays need.
+
+    =================================== ============== ==========================================================
+    the set has                         loader         a batch
+    =================================== ============== ==========================================================
+    an array row for each sample        `ArrayLoader`  ``(X, y)``; with extras ``(X, {"y": y, "boxes": …})``
+    sequences of different lengths      `RaggedLoader` ``(X, y)``, padded
+    one stream of tokens                `WindowLoader` ``(X, y)`` of shape (batch_size, context_length)
+    samples without end, ``fresh=True`` `FreshLoader`  as above, of other samples in each epoch
+    =================================== ============== ==========================================================
+
+    Token ids are batched as int64.
 
     Parameters
     ----------
@@ -164,12 +75,25 @@ def create_data_loaders(
     batch_size : int
         Samples in a batch of the training part.
     seed : int
-        What the order of the training part is drawn with.
+        What the order of the training part, and its augmentation, are drawn with.
     eval_batch_size : int, optional
-        Samples in a batch of the other parts, which are neither shuffled nor cut; by default `batch_size`, and at
-        least 256.
+        Samples in a batch of the other parts, which are neither shuffled nor cut nor augmented; by default
+        `batch_size`, and at least 256.
     shuffle, drop_last : bool
         Of the training part.
+    normalize : {"auto", "standard"}, Normalize or None
+        "auto" makes float32 from 0 to 1 of uint8 images and leaves other inputs alone; "standard" shifts and scales
+        images by the mean and standard deviation of each channel over the training part. None leaves uint8 as it is.
+    transform : callable or sequence of callables, optional
+        Augmentation of the training part, see `aifs_data.augment`.
+    framework : {"numpy", "torch"}
+        What the batches are made of.
+    device : str, optional
+        Of torch: where the batches are.
+    context_length : int, optional
+        Tokens in a sample of a stream.
+    fresh : bool
+        Whether each epoch has new training samples, where the set can draw them without end.
 
     Returns
     -------
@@ -179,12 +103,130 @@ def create_data_loaders(
     Raises
     ------
     DataError
-        When a size is no positive integer.
+        When a size is no positive integer, or an option does not fit the data set.
     """
-    train = ArrayLoader(dataset.train.X, dataset.train.y, batch_size, seed=seed, shuffle=shuffle, drop_last=drop_last)
+    batch_size = require_count("batch_size", batch_size)
     size = max(batch_size, _LEAST_EVAL_BATCH_SIZE) if eval_batch_size is None else eval_batch_size
     size = require_count("eval_batch_size", size)
-    val, test = (
-        ArrayLoader(part.X, part.y, size, seed=seed) if len(part) else None for part in (dataset.val, dataset.test)
-    )
+    transforms = as_transforms(transform)
+    make = _maker(dataset, seed, context_length, transforms, normalize, {"framework": framework, "device": device})
+    train: Loader
+    if fresh:
+        train = _fresh_loader(dataset, batch_size, seed, drop_last, transforms, make)
+    else:
+        train = make(dataset.train, batch_size, shuffle=shuffle, drop_last=drop_last, transform=transforms)
+    val, test = (make(part, size) if len(part) else None for part in (dataset.val, dataset.test))
     return DataLoaders(train, val, test)
+
+
+def _maker(
+    dataset: Dataset,
+    seed: int,
+    context_length: int | None,
+    transforms: tuple[Transform, ...],
+    normalize: Normalize | str | None,
+    tensors: dict[str, Any],
+) -> Callable[..., Loader]:
+    """Return a function (part, batch_size, **options) to the loader that the arrays of a data set need."""
+    kind = _kind(dataset, context_length)
+    if transforms:
+        _check_transforms(dataset, kind, transforms)
+    normalize = _normalizing(dataset, kind, normalize)
+
+    def make(part: Split, batch_size: int, *, transform: tuple[Transform, ...] = (), **options: Any) -> Loader:
+        options |= {"seed": seed, **tensors}
+        if kind == "ragged":
+            options |= _paddings(dataset)
+            return RaggedLoader(part.X, part.y, batch_size, extras=part.extras, **options)
+        if context_length is not None:
+            return WindowLoader(part.X, part.y, batch_size, context_length=context_length, **options)
+        X, y = part.X, part.y
+        if dataset.vocabulary is not None:
+            X, y = _as_ids(X), _as_ids(y)
+        return ArrayLoader(X, y, batch_size, extras=part.extras, transform=transform, normalize=normalize, **options)
+
+    return make
+
+
+def _fresh_loader(
+    dataset: Dataset,
+    batch_size: int,
+    seed: int,
+    drop_last: bool,
+    transforms: tuple[Transform, ...],
+    make: Callable[..., Loader],
+) -> FreshLoader:
+    if dataset.draw is None:
+        raise DataError(f"fresh=True is for samples without end, which {dataset.name} does not have: leave it out")
+    return FreshLoader(
+        partial(dataset.draw, "train"),
+        len(dataset.train),
+        batch_size,
+        seed=seed,
+        drop_last=drop_last,
+        transform=transforms,
+        make_loader=make,
+    )
+
+
+def _kind(dataset: Dataset, context_length: int | None) -> str:
+    """Return what the arrays of a data set are: "rows", "ragged" or "stream"."""
+    X, y = dataset.train.X, dataset.train.y
+    if isinstance(X, Ragged) or isinstance(y, Ragged):
+        kind = "ragged"
+    elif dataset.vocabulary is not None and X.ndim == y.ndim == 1:
+        kind = "stream"
+    else:
+        kind = "rows"
+    if kind == "stream" and context_length is None:
+        raise DataError(f"{dataset.name} is one stream of tokens: context_length= says how many of them are a sample")
+    if kind != "stream" and context_length is not None:
+        raise DataError(f"context_length is for one stream of tokens, which {dataset.name} is not: leave it out")
+    return kind
+
+
+def _check_transforms(dataset: Dataset, kind: str, transforms: tuple[Transform, ...]) -> None:
+    if kind != "rows" or dataset.train.X.ndim != 4:
+        raise DataError(f"a transform is for images, which the inputs of {dataset.name} are not: leave it out")
+    located = bool(dataset.train.extras) or dataset.train.y.ndim > 2
+    moving = [type(transform).__name__ for transform in transforms if getattr(transform, "moves_pixels", False)]
+    if located and moving:
+        raise DataError(
+            f"{moving[0]} moves pixels, and the boxes or masks of {dataset.name} would stay where they are: "
+            "take transforms that move none"
+        )
+
+
+def _normalizing(dataset: Dataset, kind: str, normalize: Normalize | str | None) -> Normalize | None:
+    """Return how the inputs of a data set are normalized."""
+    from aifs_data.transforms import Normalize
+
+    X = dataset.train.X
+    images = kind == "rows" and X.ndim == 4
+    if normalize == "auto":
+        return Normalize.unit() if images and X.dtype == np.uint8 else None
+    if normalize is not None and not images:
+        raise DataError(
+            f"normalize={normalize!r} is for images, which the inputs of {dataset.name} are not: leave it out, "
+            "and `standardize` the data set where its samples are lists of features"
+        )
+    if normalize == "standard":
+        return Normalize.fit(X)
+    if normalize is None or isinstance(normalize, Normalize):
+        return normalize
+    raise DataError(f"normalize is 'auto', 'standard', a Normalize or None, got {normalize!r}")
+
+
+def _paddings(dataset: Dataset) -> dict[str, int]:
+    """Return what sequences are padded with: the vocabulary's token for it, where there is one."""
+    inputs = dataset.vocabulary
+    targets = dataset.target_vocabulary or inputs
+    ids = {
+        "X_padding": None if inputs is None else inputs.pad,
+        "y_padding": None if targets is None else targets.pad,
+    }
+    return {name: pad for name, pad in ids.items() if pad is not None}
+
+
+def _as_ids(array: NDArray[Any]) -> NDArray[Any]:
+    return array.astype(np.int64, copy=False) if array.dtype.kind in "iu" else array

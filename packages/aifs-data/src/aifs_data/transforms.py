@@ -1,8 +1,12 @@
-"""Scaling of the inputs, with the statistics of the training part only."""
+"""Scaling of the inputs, with the statistics of the training part only.
+
+`standardize` scales a whole data set, feature by feature; `Normalize` scales images batch by batch, so that a set stays
+as small as its uint8 pixels.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -58,6 +62,98 @@ class Standardizer:
         return scaled
 
 
+_READ_AT_ONCE = 4 << 20  # values
+
+
+@dataclass(frozen=True, eq=False)
+class Normalize:
+    """Shift and scale images, and make them float32: ``(X - mean) / std``.
+
+    Parameters
+    ----------
+    mean, std : float or sequence of float, shape (channels,)
+        In the units of the images: those of uint8 pixels are from 0 to 255. Numbers hold for every channel.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> X = np.array([[[[0, 255]]]], dtype=np.uint8)
+    >>> Normalize.unit().apply(X)
+    array([[[[0., 1.]]]], dtype=float32)
+    >>> Normalize.fit(X).apply(X)
+    array([[[[-1.,  1.]]]], dtype=float32)
+    """
+
+    mean: Any
+    std: Any
+    scale: Any = field(init=False, repr=False)  # one multiplication and one addition are faster than
+    shift: Any = field(init=False, repr=False)  # a subtraction and a division; None where nothing is added
+
+    def __post_init__(self) -> None:
+        mean, std = np.asarray(self.mean, dtype=np.float64), np.asarray(self.std, dtype=np.float64)
+        if mean.shape != std.shape or mean.ndim > 1 or not np.isfinite([mean, std]).all() or not (std > 0).all():
+            raise DataError(
+                "mean and std are finite numbers, or one for each channel in both, and std is above 0, "
+                f"got mean={self.mean!r} and std={self.std!r}"
+            )
+        shape = (-1, 1, 1) if mean.ndim else ()
+        # [()] makes a number, which is faster to multiply by, of an array without axes.
+        scale, shift = (values.astype(np.float32).reshape(shape)[()] for values in (1 / std, -mean / std))
+        object.__setattr__(self, "scale", scale)
+        object.__setattr__(self, "shift", shift if mean.any() else None)
+
+    @classmethod
+    def unit(cls) -> Normalize:
+        """Return the scaling of uint8 pixels to numbers from 0 to 1."""
+        return cls(0.0, 255.0)
+
+    @classmethod
+    def fit(cls, X: NDArray[Any]) -> Normalize:
+        """Take mean and standard deviation of each channel of `X`, shape (n_samples, channels, height, width).
+
+        `X` is read piece by piece in double precision; a channel that is constant is only shifted.
+
+        Raises
+        ------
+        DataError
+            When `X` has no samples, values that are not finite, or another shape.
+        """
+        if X.ndim != 4 or X.size == 0:
+            raise DataError(
+                "images to normalize have shape (n_samples, channels, height, width) and at least one sample, "
+                f"got {X.shape}: use `standardize` for samples that are lists of features"
+            )
+        count, mean, squares = 0, np.zeros(X.shape[1]), np.zeros(X.shape[1])
+        step = max(1, _READ_AT_ONCE // (X.size // len(X)))
+        for first in range(0, len(X), step):
+            piece = X[first : first + step].astype(np.float64)
+            n = piece.size // X.shape[1]
+            difference = piece.mean(axis=(0, 2, 3)) - mean
+            piece -= (mean + difference)[:, np.newaxis, np.newaxis]
+            # Chan, Golub, LeVeque 1979: merging sums of squares about two means without cancellation.
+            squares += np.einsum("nchw,nchw->c", piece, piece) + difference**2 * count * n / (count + n)
+            mean, count = mean + difference * n / (count + n), count + n
+        if not np.isfinite(squares).all():
+            raise DataError("only finite numbers can be normalized: X holds NaN or infinity, remove those samples")
+        std = np.sqrt(squares / count)
+        # Not std > 0: rounding gives a constant 0.1 a deviation of 1e-17.
+        return cls(mean, np.where(std > 1e-12 * np.abs(mean), std, 1.0))
+
+    def apply(self, X: NDArray[Any], *, in_place: bool = False) -> NDArray[np.float32]:
+        """Return `X` normalized, as float32; `in_place` permits that `X` itself is changed where it is float32.
+
+        Parameters
+        ----------
+        X : ndarray, shape (n, channels, height, width)
+            Any shape where mean and std are numbers.
+        """
+        scaled = X.astype(np.float32, copy=not in_place)
+        scaled *= self.scale
+        if self.shift is not None:
+            scaled += self.shift
+        return scaled
+
+
 def standardize(dataset: Dataset) -> Dataset:
     """Standardize all three parts with the statistics of the training part.
 
@@ -72,7 +168,8 @@ def standardize(dataset: Dataset) -> Dataset:
         With new inputs, whose names say so, and "standardize" among its transforms.
     """
     scaler = Standardizer.fit(dataset.train.X)
-    train, val, test = (Split(scaler.apply(part.X), part.y) for part in (dataset.train, dataset.val, dataset.test))
+    parts = (dataset.train, dataset.val, dataset.test)
+    train, val, test = (Split(scaler.apply(part.X), part.y, part.extras) for part in parts)
     info = replace(dataset.info, feature_names=tuple(f"{name}, standardized" for name in dataset.feature_names))
     transforms = (*dataset.transforms, "standardize")
     return replace(dataset, info=info, train=train, val=val, test=test, transforms=transforms)

@@ -1,0 +1,77 @@
+"""Batches of samples without end: no sample comes twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from aifs_data._loader import Loader
+from aifs_data.augment import as_transforms, augment
+from aifs_data.checks import require_count
+from aifs_data.dataset import Split
+from aifs_data.draws import Draws
+
+if TYPE_CHECKING:  # it takes milliseconds to import
+    from numpy.typing import NDArray
+
+    from aifs_data.augment import Transform
+
+# Sets without end are drawn in blocks of 256 samples, and part of a block costs as much as a whole one.
+_DRAWN_AT_ONCE = 256
+
+
+class FreshLoader(Loader):
+    """Batches of samples that are drawn anew in each epoch.
+
+    Epoch e has the samples ``e * n_samples`` to ``(e + 1) * n_samples - 1``, in their order, which is random by itself.
+
+    Parameters
+    ----------
+    draw : callable
+        ``draw(rows)`` returns the `Split` of the samples with these numbers: ``partial(dataset.draw, "train")``.
+    n_samples : int
+        What is called an epoch.
+    batch_size : int
+        Samples in a batch; the last one of an epoch has what is left.
+    make_loader : callable
+        ``make_loader(part, batch_size)`` returns the loader, not shuffled, that makes batches of what was drawn.
+    seed : int
+        Of the `transform`; the samples have the data set's.
+    drop_last : bool
+        Whether to leave out a last batch that is not full.
+    transform : callable or sequence of callables, optional
+        Augmentation, see `aifs_data.augment`.
+    """
+
+    def __init__(
+        self,
+        draw: Callable[[NDArray[np.intp]], Split],
+        n_samples: int,
+        batch_size: int,
+        *,
+        make_loader: Callable[[Split, int], Loader],
+        seed: int = 0,
+        drop_last: bool = False,
+        transform: Transform | Sequence[Transform] | None = None,
+    ) -> None:
+        self.draw, self.make_loader = draw, make_loader
+        self.transforms = as_transforms(transform)
+        super().__init__(require_count("n_samples", n_samples), batch_size, seed=seed, drop_last=drop_last)
+
+    def order(self, epoch: int) -> NDArray[np.intp]:
+        """Return the numbers of the samples of that epoch, shape (n_samples,)."""
+        epoch = require_count("epoch", epoch, at_least=0)
+        return np.arange(epoch * self.n_samples, (epoch + 1) * self.n_samples)
+
+    def _batches(self, epoch: int, start: int) -> Iterator[Any]:
+        order, end = self.order(epoch), self._end()
+        at_once = max(1, _DRAWN_AT_ONCE // self.batch_size) * self.batch_size
+        for first in range(start * self.batch_size, end, at_once):
+            rows = order[first : min(first + at_once, end)]
+            part = self.draw(rows)
+            if self.transforms:
+                part = replace(part, X=augment(self.transforms, part.X, Draws(self.seed, epoch, rows)))
+            yield from self.make_loader(part, self.batch_size)
