@@ -1,9 +1,9 @@
 """Write a page for every data set: what it holds, how to load it, whom to cite, and what it looks like.
 
 ``nox -s docs`` calls it. It loads every set with its default parameters, from the cache, a mirror or the public URLs;
-one that cannot be had keeps the samples that its page has, and a new page is written without. ``python docs/dataset_pages.py --check`` writes
-nothing and needs no data: what was measured on them (sizes, samples) stands between markers, and all else is compared
-with the registry.
+one that cannot be had keeps the samples that its page has, and a new page is written without.
+``python docs/dataset_pages.py --check`` writes nothing and needs no data: what was measured on them (sizes, samples)
+stands between markers, and all else is compared with the registry.
 """
 
 import argparse
@@ -20,8 +20,8 @@ from as_markdown import code, fenced, literal, prose, table
 
 from aifs_data import Dataset, Source, list_datasets, load_dataset
 from aifs_data.arrays import Ragged
-from aifs_data.downloads import Download, RemoteFile, keyword_defaults
-from aifs_data.registry import find_source
+from aifs_data.downloads import Download, RemoteFile
+from aifs_data.registry import find_source, parameters_of
 from aifs_data.vocabulary import Vocabulary
 from aifs_utils.files import atomic_write
 
@@ -139,11 +139,6 @@ def index(entries: Mapping[str, Source], measured: Mapping[str, Measured]) -> st
         header = ("name", "what it is", "train + val + test", "classes", "download", "licence")
         sections.append(f"## {task.capitalize()}\n\n{table(header, rows)}")
     return "\n\n".join(sections) + "\n"
-
-
-def parameters_of(entry: Source) -> dict[str, Any]:
-    """Return what `load_dataset` accepts for a set, with the defaults."""
-    return (keyword_defaults(entry.download.decode) if entry.download else {}) | keyword_defaults(entry.load)
 
 
 def related_to(name: str, entries: Mapping[str, Source]) -> list[str]:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from aifs_data._loader import as_transforms
 from aifs_data.augment import (
     CutOut,
     GaussianNoise,
@@ -14,7 +15,6 @@ from aifs_data.augment import (
     RandomCrop,
     RandomRotation,
     RandomShift,
-    as_transforms,
     augment,
 )
 from aifs_data.draws import Draws

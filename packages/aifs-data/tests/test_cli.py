@@ -166,6 +166,9 @@ def test_a_stand_in_is_announced_recorded_and_seen(toy, caplog, monkeypatch):
     monkeypatch.setenv("AIFS_OFFLINE", "1")
     (toy / "mirror" / "toy" / "numbers.txt").unlink()
     dataset = load_dataset("toy")
-    assert "toy cannot be had (aifs-data fetch toy says why); in its place come ten zeros, and results are no" in caplog.text
+    assert (
+        "toy cannot be had (aifs-data fetch toy says why); in its place come ten zeros, and results are no"
+        in caplog.text
+    )
     assert (dataset.source, dataset.is_standin, dataset.provenance["standin"]) == ("standin", True, "ten zeros")
     assert "STAND-IN: ten zeros" in repr(dataset)

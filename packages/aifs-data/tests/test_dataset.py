@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from aifs_data import Split, load_dataset
+from aifs_data.dataset import keyword_defaults
 from aifs_utils import DataError
 
 
@@ -71,3 +72,13 @@ def test_the_provenance_is_json_and_gives_the_same_data_again():
     assert (kept["source"], kept["is_standin"], kept["licence"]) == ("generated", False, "generated, free to use")
     again = load_dataset(kept["name"], seed=kept["seed"], source=kept["source"], **kept["parameters"])
     assert again.digest == kept["digest"]
+
+
+def test_options_are_the_keyword_only_parameters():
+    """With their defaults."""
+
+    def decode(files, *, lower=True, size=3):
+        """Decode nothing."""
+
+    assert keyword_defaults(decode) == {"lower": True, "size": 3}
+    assert keyword_defaults(len) == {}

@@ -1,6 +1,6 @@
 """What is known of a download before it is made."""
 
-from aifs_data.downloads import Archive, Download, RemoteFile, keyword_defaults
+from aifs_data.downloads import Archive, Download, RemoteFile
 
 
 def test_an_archive_is_counted_once_and_instead_of_its_members():
@@ -9,16 +9,6 @@ def test_an_archive_is_counted_once_and_instead_of_its_members():
     members = [RemoteFile(path=f"a/{i}", size=70, sha256="", archive=archive) for i in range(3)]
     alone = RemoteFile(path="a/more", size=5, sha256="")
     assert Download(files=(*members, alone), decode=iter).size == 105
-
-
-def test_options_are_the_keyword_only_parameters():
-    """With their defaults."""
-
-    def decode(files, *, lower=True, size=3):
-        """Decode nothing."""
-
-    assert keyword_defaults(decode) == {"lower": True, "size": 3}
-    assert keyword_defaults(len) == {}
 
 
 def test_a_file_has_the_name_that_decoders_know_it_by():

@@ -265,4 +265,4 @@ def test_a_source_may_give_any_data_set():
         y = np.arange(2 * repeats) % 2
         return split_dataset(info, y[:, np.newaxis] * 1.0, y, seed=seed)
 
-    assert registry._accepted(Source(load(0).info, load)) == {"repeats": 10}
+    assert registry.parameters_of(Source(load(0).info, load)) == {"repeats": 10}

@@ -1,4 +1,4 @@
-"""Data sets by name, seeded splits, and loaders whose order is a pure function of seed and epoch.
+"""Data sets by name, fetched and verified, split by a seed, and loaded in an order that is a pure function.
 
 Every name below is imported on first use, so that ``import aifs_data`` does not load NumPy.
 """
@@ -9,10 +9,18 @@ import lazy_loader as lazy
 __getattr__, __dir__, __all__ = lazy.attach(
     __name__,
     submod_attrs={
-        "dataset": ["Dataset", "DatasetInfo", "Source", "Split"],
-        "loaders": ["ArrayLoader", "DataLoaders", "create_data_loaders"],
+        "array_loader": ["ArrayLoader"],
+        "arrays": ["Ragged"],
+        "augment": ["CutOut", "GaussianNoise", "HorizontalFlip", "RandomCrop", "RandomRotation", "RandomShift"],
+        "dataset": ["ArraySpec", "Dataset", "DatasetInfo", "Graph", "Source", "Split"],
+        "draws": ["Draws"],
+        "fetch": ["Unavailable", "WrongBytes"],
+        "fresh_loader": ["FreshLoader"],
+        "loaders": ["DataLoaders", "create_data_loaders"],
         "registry": ["describe", "list_datasets", "load_dataset"],
+        "sequence_loaders": ["RaggedLoader", "WindowLoader"],
         "splits": ["split_dataset", "split_indices"],
-        "transforms": ["Standardizer", "standardize"],
+        "transforms": ["Normalize", "Standardizer", "standardize"],
+        "vocabulary": ["Vocabulary"],
     },
 )

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 from aifs_data.checks import require_count
 from aifs_utils import DataError
+
+if TYPE_CHECKING:
+    from aifs_data.augment import Transform
 
 
 class Loader(ABC):
@@ -76,3 +79,12 @@ class Loader(ABC):
     def _end(self) -> int:
         """Return how many samples an epoch has batches for."""
         return min(self.n_samples, len(self) * self.batch_size)
+
+
+def as_transforms(transform: Transform | Sequence[Transform] | None) -> tuple[Transform, ...]:
+    """Return the transforms that were given as one, as several, or as None."""
+    transforms = () if transform is None else (transform,) if callable(transform) else tuple(transform)
+    for each in transforms:
+        if not callable(each):
+            raise DataError(f"a transform is a callable transform(X, draws) -> X, got {each!r}")
+    return transforms

@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from aifs_data._columns import check_rows, column, cut, joined, packed, slices
-from aifs_data._loader import Loader
+from aifs_data._loader import Loader, as_transforms
 from aifs_data._tensors import converter, normalizer
 from aifs_data.arrays import Ragged
-from aifs_data.augment import as_transforms, augment
 from aifs_data.checks import require_count
-from aifs_data.draws import Draws
 from aifs_data.streams import random_stream
 
 if TYPE_CHECKING:  # it takes milliseconds to import
@@ -150,6 +148,10 @@ class ArrayLoader(Loader):
         return gather, finish
 
     def _rows_transformed(self, gather: Gather, epoch: int, order: NDArray[np.intp] | None) -> Gather:
+        # Here, since most loaders have no transforms, and a short run is over in the time that the import takes.
+        from aifs_data.augment import augment
+        from aifs_data.draws import Draws
+
         def transformed(piece: slice) -> list[Any]:
             first, end, _ = piece.indices(self.n_samples)
             if end - first > _TRANSFORMED_AT_ONCE and not self._has_ragged:

@@ -53,15 +53,6 @@ def augment(transforms: Sequence[Transform], X: Images, draws: Draws) -> Images:
     return X
 
 
-def as_transforms(transform: Transform | Sequence[Transform] | None) -> tuple[Transform, ...]:
-    """Return the transforms that were given as one, as several, or as None."""
-    transforms = () if transform is None else (transform,) if callable(transform) else tuple(transform)
-    for each in transforms:
-        if not callable(each):
-            raise DataError(f"a transform is a callable transform(X, draws) -> X, got {each!r}")
-    return transforms
-
-
 @dataclass(frozen=True)
 class RandomShift:
     """Move each image by up to so many pixels, across and down; what comes in from outside is 0.

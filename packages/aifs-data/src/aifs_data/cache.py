@@ -25,7 +25,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from aifs_data.arrays import let_go
-from aifs_data.downloads import ArrayFacts, Download, keyword_defaults
+from aifs_data.dataset import keyword_defaults
+from aifs_data.downloads import ArrayFacts, Download
 from aifs_utils import DataError, write_json
 
 if TYPE_CHECKING:  # it takes milliseconds to import

@@ -283,6 +283,11 @@ class Source(NamedTuple):
     standin: Callable[..., Dataset] | None = None
 
 
+def keyword_defaults(function: Callable[..., Any]) -> dict[str, Any]:
+    """Return a function's keyword-only parameters with their defaults."""
+    return dict(getattr(function, "__kwdefaults__", None) or {})
+
+
 def _n_rows(array: Any) -> int:
     return int(array.shape[0]) if hasattr(array, "shape") else len(array)
 

@@ -117,8 +117,3 @@ class Download:
             served = file.archive.file if file.archive else file
             sizes[served.path] = served.size
         return sum(sizes.values())
-
-
-def keyword_defaults(function: Callable[..., Any]) -> dict[str, Any]:
-    """Return a function's keyword-only parameters with their defaults."""
-    return dict(getattr(function, "__kwdefaults__", None) or {})

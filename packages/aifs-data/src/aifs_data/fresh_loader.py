@@ -8,11 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from aifs_data._loader import Loader
-from aifs_data.augment import as_transforms, augment
+from aifs_data._loader import Loader, as_transforms
 from aifs_data.checks import require_count
 from aifs_data.dataset import Split
-from aifs_data.draws import Draws
 
 if TYPE_CHECKING:  # it takes milliseconds to import
     from numpy.typing import NDArray
@@ -73,5 +71,8 @@ class FreshLoader(Loader):
             rows = order[first : min(first + at_once, end)]
             part = self.draw(rows)
             if self.transforms:
+                from aifs_data.augment import augment
+                from aifs_data.draws import Draws
+
                 part = replace(part, X=augment(self.transforms, part.X, Draws(self.seed, epoch, rows)))
             yield from self.make_loader(part, self.batch_size)

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from aifs_data._loader import Loader
+from aifs_data._loader import Loader, as_transforms
 from aifs_data.array_loader import ArrayLoader
 from aifs_data.arrays import Ragged
-from aifs_data.augment import as_transforms
 from aifs_data.checks import require_count
 from aifs_data.dataset import Dataset, Split
 from aifs_data.fresh_loader import FreshLoader
@@ -199,20 +198,22 @@ def _check_transforms(dataset: Dataset, kind: str, transforms: tuple[Transform, 
 
 def _normalizing(dataset: Dataset, kind: str, normalize: Normalize | str | None) -> Normalize | None:
     """Return how the inputs of a data set are normalized."""
-    from aifs_data.transforms import Normalize
-
     X = dataset.train.X
     images = kind == "rows" and X.ndim == 4
+    if normalize is None or (normalize == "auto" and not (images and X.dtype == np.uint8)):
+        return None
+    from aifs_data.transforms import Normalize  # here, since it costs a run without images its start
+
     if normalize == "auto":
-        return Normalize.unit() if images and X.dtype == np.uint8 else None
-    if normalize is not None and not images:
+        return Normalize.unit()
+    if not images:
         raise DataError(
             f"normalize={normalize!r} is for images, which the inputs of {dataset.name} are not: leave it out, "
             "and `standardize` the data set where its samples are lists of features"
         )
     if normalize == "standard":
         return Normalize.fit(X)
-    if normalize is None or isinstance(normalize, Normalize):
+    if isinstance(normalize, Normalize):
         return normalize
     raise DataError(f"normalize is 'auto', 'standard', a Normalize or None, got {normalize!r}")
 

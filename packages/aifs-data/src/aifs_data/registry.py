@@ -16,8 +16,7 @@ import numpy as np
 
 from aifs_data import sources
 from aifs_data.checks import require_count
-from aifs_data.dataset import Dataset, Source
-from aifs_data.downloads import keyword_defaults
+from aifs_data.dataset import Dataset, Source, keyword_defaults
 from aifs_data.validation import check_dataset
 from aifs_utils import DataError, look_up
 
@@ -75,7 +74,7 @@ def load_dataset(
     entry = find_source(name)
     seed = require_count("seed", seed, at_least=0)
     look_up(dict.fromkeys(("auto", *_sources(entry))), source, f"source of {name}", DataError)
-    accepted = _accepted(entry)
+    accepted = parameters_of(entry)
     for parameter in parameters:
         look_up(accepted, parameter, f"parameter of {name}", DataError)
     # .item(): a manifest takes Python's numbers, not NumPy's.
@@ -105,13 +104,19 @@ def describe(name: str) -> str:
     rows |= {array: str(spec) for array, spec in info.specs.items()}
     if info.class_names:
         rows["classes"] = f"{len(info.class_names)}: {', '.join(info.class_names)}"
-    rows["parameters"] = ", ".join(f"{key}={value!r}" for key, value in _accepted(entry).items()) or "none"
+    rows["parameters"] = ", ".join(f"{key}={value!r}" for key, value in parameters_of(entry).items()) or "none"
     rows["sources"] = ", ".join(("auto", *_sources(entry)))
     if entry.download is not None:
         rows["download"] = f"{entry.download.size / 1e6:.1f} MB. {entry.download.remark}".rstrip(". ") + "."
     rows |= {"licence": info.licence, "homepage": info.homepage}
     table = "\n".join(_row(label, text) for label, text in rows.items())
     return f"{info.name}: {info.title}\n\n{_wrapped(info.description)}\n\n{table}\n\n{info.citation}"
+
+
+def parameters_of(entry: Source) -> dict[str, Any]:
+    """Return the parameters that `load_dataset` accepts for a set, with their defaults."""
+    decode = keyword_defaults(entry.download.decode) if entry.download else {}
+    return decode | keyword_defaults(entry.load)
 
 
 def _row(label: str, text: str) -> str:
@@ -157,12 +162,6 @@ def _load_download(entry: Source, seed: int, root: str | os.PathLike[str] | None
 def _sources(entry: Source) -> tuple[str, ...]:
     """Return the values of `source` that a set has, beside "auto"."""
     return entry.origins if entry.download is None else DOWNLOAD_SOURCES
-
-
-def _accepted(entry: Source) -> dict[str, Any]:
-    """Return the parameters of a set with their defaults."""
-    decode = keyword_defaults(entry.download.decode) if entry.download else {}
-    return decode | keyword_defaults(entry.load)
 
 
 def find_source(name: str) -> Source:
