@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from aifs_data import _transfer as transfer
 from aifs_data import fetch as fetching
-from aifs_data import transfer
 from aifs_data.downloads import Archive, RemoteFile
 from aifs_data.fetch import Unavailable, WrongBytes, fetch
 from aifs_utils import DataError

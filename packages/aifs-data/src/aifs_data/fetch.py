@@ -6,7 +6,7 @@
     folder/.partial/<sha256>                   what has come of a file so far; the next attempt goes on from there
     folder/.locks/mnist.lock                   held by the process that is at work in folder/mnist
 
-pooch verifies the files and gives them their names; `aifs_data.transfer` is the downloader that it is handed.
+pooch verifies the files and gives them their names; `aifs_data._transfer` is the downloader that it is handed.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote, urlsplit
 
+from aifs_data._progress import Advance, show_progress
+from aifs_data._transfer import Connections, Mismatch, SourceFailed, download, open_connections, shown
 from aifs_data.checks import require_number
 from aifs_data.downloads import Archive, RemoteFile
-from aifs_data.progress import Advance, show_progress
-from aifs_data.transfer import Connections, Mismatch, SourceFailed, download, open_connections, shown
 from aifs_data.unpack import extract
 from aifs_utils import DataError, look_up, sync_folder
 
