@@ -172,21 +172,27 @@ def measure(entry: Source, folder: Path) -> Measured:
         )
     if dataset.is_standin:
         assert download is not None
-        if (folder / f"{name}.md").exists():
-            return _measured_before(name, folder)
+        before = _measured_before(name, folder)
+        if before is not None:
+            sys.stderr.write(f"{name}: cannot be had; its page keeps the samples that it has\n")
+            return before
         sorry = "No samples are shown: the set's files were not there when this page was written."
         return Measured(_n_in_files(download), _arrays_in_files(download), sorry, offline)
     n_samples = " + ".join(f"{len(part):,}" for _, part in _parts(dataset))
     return Measured(n_samples, _parts_table(dataset), _samples(dataset, figure), offline)
 
 
-def _measured_before(name: str, folder: Path) -> Measured:
-    """What the pages say already of a set that cannot be had now."""
-    index, text = ((folder / file).read_text(encoding="utf-8") for file in (INDEX, f"{name}.md"))
+def _measured_before(name: str, folder: Path) -> Measured | None:
+    """What the pages say already of a set that cannot be had now, if it was measured once."""
+    index, text = (
+        path.read_text(encoding="utf-8") if path.exists() else "" for path in (folder / INDEX, folder / f"{name}.md")
+    )
     row = next((line for line in index.splitlines() if f"]({name}.md)" in line), "")
-    [n_samples] = _MEASURED.findall(row) or [""]
-    samples, parts, offline = (block.strip() for block in _MEASURED.findall(text))
-    return Measured(n_samples, parts, samples, offline)
+    blocks = [block.strip() for block in _MEASURED.findall(text)]
+    if len(blocks) != 3:  # samples, parts, and what stands in
+        return None
+    samples, parts, offline = blocks
+    return Measured("".join(_MEASURED.findall(row)), parts, samples, offline)
 
 
 def _parts(dataset: Dataset) -> Iterator[tuple[str, Any]]:

@@ -112,20 +112,23 @@ def test_an_array_too_many_or_too_few_is_refused(download):
         load_arrays("toy", replace(download, arrays={"y": FACTS}))
 
 
-def flip(path):
-    """Change one bit in the last byte."""
+def flip(path, byte=-1, bit=0):
+    """Change one bit, by default in the last byte."""
     data = bytearray(path.read_bytes())
-    data[-1] ^= 1
+    data[byte] ^= 1 << bit
     path.write_bytes(data)
 
 
 DAMAGES = {
     "a bit": lambda folder: flip(folder / "y.npy"),
     "half of a file": lambda folder: os.truncate(folder / "X.npy", 100),
-    "a header": lambda folder: (folder / "X.npy").write_bytes(b"nothing"),
+    "a header": lambda folder: flip(folder / "X.npy", 70),
+    "another file": lambda folder: (folder / "X.npy").write_bytes(b"nothing"),
     "an empty file": lambda folder: (folder / "X.npy").write_bytes(b""),
     "a file": lambda folder: (folder / "X.npy").unlink(),
-    "the index": lambda folder: (folder / "index.json").write_text("{"),
+    "half of the index": lambda folder: os.truncate(folder / "index.json", 100),
+    "the index": lambda folder: (folder / "index.json").unlink(),
+    "a word of the index": lambda folder: flip(folder / "index.json", 20),
     "an index of something else": lambda folder: (folder / "index.json").write_text("[1]"),
 }
 
@@ -144,6 +147,20 @@ def test_damage_is_noticed_and_mended(download, caplog, damage):
     assert calls == [1, 1]
     assert load_arrays("toy", download).source == "cache"
     assert [path.name for path in folder.parent.iterdir() if path.suffix == ".tmp"] == []
+
+
+@pytest.mark.parametrize("file", ["X.npy", "y.npy", "index.json"])
+def test_no_bit_can_flip_unnoticed(download, file):
+    """In whatever place, and whatever it makes of the file."""
+    load_arrays("toy", download)
+    path = decoded_folder("toy", download) / file
+    whole = path.read_bytes()
+    for byte in range(len(whole)):
+        flip(path, byte, bit=byte % 8)
+        with pytest.raises(DataError):
+            read_arrays(path.parent, download.arrays)
+        path.write_bytes(whole)
+    read_arrays(path.parent, download.arrays)
 
 
 def test_a_decoder_that_fails_leaves_nothing_behind(download):
@@ -213,7 +230,7 @@ def test_where_nothing_can_be_kept_the_set_is_decoded_for_once(download, caplog,
     monkeypatch.setattr("pathlib.Path.rename", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left")))
     with caplog.at_level(logging.WARNING):
         arrays, source = load_arrays("toy", download)
-    assert "are not kept: " in caplog.text
+    assert "the decoded arrays of toy are not kept in " in caplog.text
     assert (arrays["y"].tolist(), source) == ([3, 1, 4, 1, 5], "cache")
     assert not decoded_folder("toy", download).exists()
 

@@ -112,7 +112,7 @@ def test_verify_finds_damage_and_loading_mends_it(toy, capsys, damaged):
     [path] = (toy / "cache").glob(damaged)
     path.write_bytes(path.read_bytes()[:-1] + b"?")
     assert main(["verify"]) == 1
-    assert "was damaged and is removed (" in capsys.readouterr().out
+    assert "was damaged and is removed: " in capsys.readouterr().out
     assert load_dataset("toy").train.y.tolist() == [3, 1, 4, 1, 5, 9]
     assert main(["verify", "toy"]) == 0
 
@@ -132,6 +132,8 @@ def test_clean_removes_what_is_asked_for_and_no_more(toy, capsys):
     """Nothing that a load would use, unless it is named."""
     load_dataset("toy")
     assert main(["clean"]) == 0
+    assert load_dataset("toy").source == "cache"
+    assert main(["clean", "toy", "--all"]) == 2
     assert load_dataset("toy").source == "cache"
     assert main(["clean", "toy"]) == 0
     assert "MB freed in" in capsys.readouterr().out
@@ -166,9 +168,6 @@ def test_a_stand_in_is_announced_recorded_and_seen(toy, caplog, monkeypatch):
     monkeypatch.setenv("AIFS_OFFLINE", "1")
     (toy / "mirror" / "toy" / "numbers.txt").unlink()
     dataset = load_dataset("toy")
-    assert (
-        "toy cannot be had (aifs-data fetch toy says why); in its place come ten zeros, and results are no"
-        in caplog.text
-    )
+    assert "toy cannot be had (no such file): a STAND-IN comes instead, ten zeros; results on it are no" in caplog.text
     assert (dataset.source, dataset.is_standin, dataset.provenance["standin"]) == ("standin", True, "ten zeros")
     assert "STAND-IN: ten zeros" in repr(dataset)

@@ -1,6 +1,8 @@
 """What lies in the cache, and how it is laid out for others."""
 
 import hashlib
+import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -77,14 +79,47 @@ def test_a_damaged_file_of_a_mirror_is_laid_out_anew(download, tmp_path):
 
 
 def test_leftovers_are_what_no_load_will_use(download):
-    """What another version decoded, what a killed process began."""
+    """What another version decoded, what a killed process began; not what other options decoded."""
+    load_arrays("toy", replace(download, version=0))
     load_arrays("toy", download)
     load_arrays("toy", download, options={"factor": 2})
-    current = decoded_folder("toy", download, {"factor": 1})
-    (current.parent / ".0123.tmp").mkdir()
-    left = [path for path in stock.leftovers({"toy": download}) if path.exists()]
-    assert current not in left
-    assert {path.name for path in left} >= {".0123.tmp", decoded_folder("toy", download, {"factor": 2}).name}
+    folder = decoded_folder("toy", download).parent
+    (folder / ".0123.tmp").mkdir()
+    (files_folder() / ".partial").mkdir(exist_ok=True)
+    (files_folder() / ".partial" / download.files[0].sha256).write_bytes(DATA[:100])
+    assert stock.remove_leftovers("toy", download) > 100
+    assert stock.remove_leftovers("toy", download) == 0
+    kept = {decoded_folder("toy", download, {"factor": factor}) for factor in (1, 2)}
+    assert set(folder.glob("[!.]*")) == kept
+    assert list(folder.glob("*.tmp")) == list((files_folder() / ".partial").iterdir()) == []
+
+
+def test_nothing_is_removed_while_another_process_is_at_work(download):
+    """It waits, and then removes what that one has made."""
+    load_arrays("toy", download)
+    finished = threading.Event()
+
+    def clean():
+        stock.remove_set("toy", download)
+        finished.set()
+
+    with stock.at_rest("toy", download):
+        cleaner = threading.Thread(target=clean)
+        cleaner.start()
+        assert not finished.wait(0.2)
+        assert stock.state("toy", download) == "ready"
+    cleaner.join()
+    assert stock.state("toy", download) == "absent"
+
+
+def test_checksums_of_a_mirror_are_those_of_its_newest_files(download, tmp_path):
+    """One line for each, so that other tools can check them."""
+    load_arrays("toy", download)
+    (tmp_path / "usb").mkdir()
+    (tmp_path / "usb" / "SHA256SUMS").write_text("00  toy/bytes.bin\n11  another/file\n")
+    stock.lay_out(download, tmp_path / "usb")
+    lines = (tmp_path / "usb" / "SHA256SUMS").read_text().splitlines()
+    assert lines == ["11  another/file", *(f"{file.sha256}  {file.path}" for file in download.files)]
 
 
 def test_removing_a_set_frees_its_files_and_arrays(download):

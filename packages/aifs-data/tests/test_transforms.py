@@ -165,3 +165,19 @@ def test_what_cannot_be_normalized_is_refused(make, message):
     """When it is fitted or made."""
     with np.errstate(invalid="ignore"), pytest.raises(DataError, match=message):
         make()
+
+
+@pytest.mark.parametrize("name", ["reversal", "copy", "karate", "digit-scenes", "adding"])
+def test_only_a_table_of_measurements_is_standardized(name):
+    """Ids and nodes have no mean, and images are normalized when they are batched."""
+    with pytest.raises(DataError, match=rf"those of {name} are .*: leave ids as they are"):
+        standardize(load_dataset(name))
+
+
+def test_the_specs_of_standardized_inputs_are_true():
+    """They are those of the new numbers."""
+    from aifs_data.validation import check_dataset
+
+    dataset = standardize(load_dataset("letters"))
+    check_dataset(dataset)
+    assert dataset.info.specs["X"].dtype == "float64"

@@ -127,6 +127,11 @@ def host_of(url: str) -> str:
     return urlsplit(url).netloc.rpartition("@")[2]
 
 
+def is_this_machine(netloc: str) -> bool:
+    """Tell whether a file URL's place is this machine, and not a share of another (on Windows)."""
+    return netloc in ("", "localhost")
+
+
 def shown(url: str) -> str:
     """Return the URL as it may stand in a message: without the password that it may hold."""
     return urlunsplit(urlsplit(url)._replace(netloc=host_of(url)))
@@ -163,7 +168,8 @@ def _write(chunks: Iterator[bytes], partial: Path, start: int, size: int, advanc
 
 
 def _read_file(url: str, size: int) -> Iterator[bytes]:
-    path = Path(url2pathname(urlsplit(url).path))
+    parts = urlsplit(url)
+    path = Path(url2pathname(parts.path if is_this_machine(parts.netloc) else f"//{parts.netloc}{parts.path}"))
     try:
         if not path.is_file():
             raise SourceFailed("no such file")
@@ -214,9 +220,9 @@ def _start_of(response: requests.Response, offset: int, size: int, partial: Path
     if status == 200:
         length = response.headers.get("Content-Length", str(size))
         if length != str(size):
-            kind = response.headers.get("Content-Type", "").partition(";")[0]
-            page = " of a web page" if kind == "text/html" else ""  # of a network's login, often
-            raise Mismatch(f"{length} bytes{page} instead of {size}")
+            if response.headers.get("Content-Type", "").startswith("text/html"):
+                raise SourceFailed("a web page instead of the file, perhaps the login of this network")
+            raise Mismatch(f"{length} bytes instead of {size}")
         return 0
     reason = f"{status} {response.reason or ''}".strip()
     if status == 416 and offset:

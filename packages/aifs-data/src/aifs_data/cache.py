@@ -15,15 +15,17 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import shutil
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from aifs_data._locks import locked
 from aifs_data.arrays import let_go
 from aifs_data.dataset import keyword_defaults
 from aifs_data.downloads import ArrayFacts, Download
@@ -40,6 +42,7 @@ if TYPE_CHECKING:  # it takes milliseconds to import
 
 logger = logging.getLogger(__name__)
 
+INDEX = "index.json"
 _LAYOUT = 1  # of a folder of decoded arrays
 _HASHED_AT_ONCE = 4 << 20  # bytes
 
@@ -73,12 +76,26 @@ def decoded_folder(
     root: str | os.PathLike[str] | None = None,
 ) -> Path:
     """Return the folder where the decoded arrays of a set lie, or would lie, with these options of its decoder."""
+    chosen = keyword_defaults(download.decode) | dict(options or {})
+    return cache_folder(root) / "decoded" / name / _digest_of((origin_of(download), sorted(chosen.items())))
+
+
+def origin_of(download: Download) -> str:
+    """Return a digest of all that decoded arrays depend on, beside the options: files, decoder, what they must be."""
+    files = [(file.path, file.sha256) for file in download.files]
+    return _digest_of((_LAYOUT, files, download.version, sorted(download.arrays.items())))
+
+
+def decoded_lock(name: str, root: str | os.PathLike[str] | None = None) -> AbstractContextManager[None]:
+    """Hold the lock under which the decoded arrays of a set are written and removed."""
+    folder = cache_folder(root) / "decoded" / name
+    return locked(folder / ".lock", str(folder))
+
+
+def _digest_of(value: object) -> str:
     import hashlib
 
-    files = [(file.path, file.sha256) for file in download.files]
-    chosen = keyword_defaults(download.decode) | dict(options or {})
-    what = repr((_LAYOUT, files, download.version, sorted(chosen.items()), sorted(download.arrays.items())))
-    return cache_folder(root) / "decoded" / name / hashlib.sha256(what.encode()).hexdigest()[:16]
+    return hashlib.sha256(repr(value).encode()).hexdigest()[:16]
 
 
 def load_arrays(
@@ -127,37 +144,33 @@ def load_arrays(
 
     def decode(into: Path) -> str:
         fetched = fetch(download.files, files_folder(root), source=source)
-        write_arrays(into, download.decode(fetched.paths, **options))
+        write_arrays(into, download.decode(fetched.paths, **options), origin_of(download))
         read_arrays(into, facts)
         return fetched.source
 
     try:
-        return _decode_into(folder, decode, facts)
+        with decoded_lock(name, root):
+            return _decode_into(folder, decode, facts)
     except OSError as error:
-        logger.warning(
-            "the decoded arrays of %s are not kept: %s cannot be written (%s)", name, folder.parent, error.strerror
-        )
+        logger.warning("the decoded arrays of %s are not kept in %s: %s", name, folder.parent, error)
         return _decode_for_once(decode, facts)
 
 
 def _decode_into(folder: Path, decode: Callable[[Path], str], facts: Mapping[str, ArrayFacts]) -> LoadedArrays:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    from filelock import FileLock
-
-    with FileLock(folder.parent / ".lock"):
-        arrays = _read_if_whole(folder, facts, logging.WARNING)  # another process may have decoded it meanwhile
-        if arrays is not None:
-            return LoadedArrays(arrays, "cache")
-        temporary, aside = (folder.parent / f".{folder.name}.{word}.tmp" for word in ("new", "damaged"))
-        _remove(temporary, aside)  # what a killed process left
-        try:
-            temporary.mkdir()
-            source = decode(temporary)
-            if folder.exists():
-                folder.rename(aside)
-            temporary.rename(folder)
-        finally:
-            _remove(temporary, aside)
+    """Decode under another name, and rename the folder when it is whole; the lock is held."""
+    arrays = _read_if_whole(folder, facts, logging.WARNING)  # another process may have decoded it meanwhile
+    if arrays is not None:
+        return LoadedArrays(arrays, "cache")
+    temporary, aside = (folder.parent / f".{folder.name}.{word}.tmp" for word in ("new", "damaged"))
+    _remove(temporary, aside)  # what a killed process left
+    try:
+        temporary.mkdir()
+        source = decode(temporary)
+        if folder.exists():
+            folder.rename(aside)
+        temporary.rename(folder)
+    finally:
+        _remove(temporary, aside)
     return LoadedArrays(read_arrays(folder, facts), source)
 
 
@@ -190,8 +203,10 @@ def _read_if_whole(folder: Path, facts: Mapping[str, ArrayFacts], level: int = l
 # --- arrays on the disk -----------------------------------------------------------------------------------------------
 
 
-def write_arrays(folder: Path, blocks: Blocks) -> None:
+def write_arrays(folder: Path, blocks: Blocks, origin: str = "") -> None:
     """Write ``(name, block)`` pairs as .npy files, the blocks of a name one after another along their first axis.
+
+    An index is written beside them; `origin` is what it says they were made of, see `origin_of`.
 
     Raises
     ------
@@ -208,11 +223,13 @@ def write_arrays(folder: Path, blocks: Blocks) -> None:
             files[name].append(block)
         for file in files.values():
             file.finish()
-    index = {}
-    for name in files:
-        array = _load(folder / f"{name}.npy")
-        index[name] = {"dtype": array.dtype.str, "shape": array.shape, "digest": array_digest(array)}
-    write_json(folder / "index.json", {"arrays": index})
+    arrays = {}
+    for name, written in files.items():
+        facts = {"dtype": written.dtype.str, "shape": [written.n_rows, *written.row_shape]}
+        array = _load(folder / f"{name}.npy", facts)
+        arrays[name] = facts | {"header": _header_digest(folder / f"{name}.npy", array), "digest": array_digest(array)}
+    index = {"origin": origin, "arrays": arrays}
+    write_json(folder / INDEX, index | {"digest": _digest_of(index)})
 
 
 def read_arrays(folder: Path, facts: Mapping[str, ArrayFacts], *, mapped: bool = True) -> Arrays:
@@ -223,24 +240,35 @@ def read_arrays(folder: Path, facts: Mapping[str, ArrayFacts], *, mapped: bool =
     DataError
         When an array is not what it must be: what was expected, and what came.
     """
-    index = _read_index(folder / "index.json")
+    index = read_index(folder)["arrays"]
     _require("the arrays", sorted(facts or index), sorted(index))
     arrays = {}
     for name, written in index.items():
-        arrays[name] = _load(folder / f"{name}.npy", mapped=mapped)
+        path = folder / f"{name}.npy"
+        arrays[name] = _load(path, written, mapped=mapped)
         digest = array_digest(arrays[name])
-        if digest != written["digest"]:
-            raise DataError(f"the values of {name} changed: expected the digest {written['digest']}, got {digest}")
+        if (_header_digest(path, arrays[name]), digest) != (written["header"], written["digest"]):
+            raise DataError(f"{path.name} changed: expected the digest {written['digest']}, got {digest}")
         if name in facts:
             check_array(name, arrays[name], facts[name], digest)
     return arrays
 
 
-def _read_index(path: Path) -> dict[str, Any]:
+def read_index(folder: Path) -> dict[str, Any]:
+    """Return what the index of a folder of decoded arrays says.
+
+    Raises
+    ------
+    DataError
+        When it is damaged.
+    """
     try:
-        index: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["arrays"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path.name} is no index of arrays ({error})") from error
+        index: dict[str, Any] = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+        digest = index.pop("digest")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{INDEX} is no index of arrays ({error})") from error
+    if digest != _digest_of(index):
+        raise DataError(f"{INDEX} changed: expected the digest {digest}, got {_digest_of(index)}")
     return index
 
 
@@ -279,15 +307,22 @@ def _require(what: str, expected: object, got: object) -> None:
         raise DataError(f"{what} is not what the registry says: expected {expected}, got {got}")
 
 
-def _load(path: Path, *, mapped: bool = True) -> NDArray[Any]:
-    # "c": what a caller changes stays in its process. An empty array cannot be mapped.
-    try:
-        array: NDArray[Any] = np.load(path, mmap_mode="c" if mapped else None, allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        if "empty" not in str(error):
-            raise DataError(f"{path.name} is no whole .npy file ({error})") from error
-        array = np.load(path, allow_pickle=False)
-    return array
+def _load(path: Path, written: Mapping[str, Any], *, mapped: bool = True) -> NDArray[Any]:
+    """Return the array at the end of a .npy file, of the type and shape that the index says."""
+    dtype, shape = np.dtype(written["dtype"]), tuple(written["shape"])
+    n_bytes = dtype.itemsize * math.prod(shape)
+    offset = path.stat().st_size - n_bytes
+    if offset < 0:
+        raise DataError(f"{path.name} is cut short: expected {n_bytes} bytes and a header, got {offset + n_bytes}")
+    if mapped and n_bytes:  # nothing cannot be mapped
+        # "c": what a caller changes stays in its process.
+        return np.memmap(path, dtype, mode="c", offset=offset, shape=shape)
+    return np.fromfile(path, dtype, offset=offset).reshape(shape)
+
+
+def _header_digest(path: Path, array: NDArray[Any]) -> str:
+    with path.open("rb") as file:
+        return _digest_of(file.read(path.stat().st_size - array.nbytes))
 
 
 class _NpyFile:

@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except DataError as error:
         return _fail(str(error))
     except OSError as error:
-        return _fail(f"{error.strerror or error} ({error.filename}): nothing else was changed")
+        return _fail(f"{error.strerror or error} ({error.filename})")
     except KeyboardInterrupt:
         return _fail("interrupted; what was downloaded so far is kept", EXIT_INTERRUPTED)
     finally:
@@ -106,31 +106,22 @@ def _fetch(arguments: argparse.Namespace) -> int:
 
 
 def _verify(arguments: argparse.Namespace) -> int:
-    from aifs_data.cache import cache_folder, files_folder
-    from aifs_data.fetch import flaw_of
-    from aifs_data.stock import decoded_damage, decoded_folders, remove
+    from aifs_data.cache import cache_folder
+    from aifs_data.stock import remove_damaged
 
-    damaged = 0
-    seen: set[Path] = set()
+    found: dict[Path, str] = {}
     for name, download in _downloads(arguments.names).items():
-        checks = {files_folder() / file.path: file for file in download.files}
-        there = {path: file for path, file in checks.items() if path.is_file()}
-        folders = list(decoded_folders(name))
-        if not there and not folders:
-            continue
-        damages = {path: flaw_of(file, files_folder()) for path, file in there.items() if path not in seen}
-        damages |= {folder: decoded_damage(folder, download) for folder in folders}
-        seen |= set(there)
-        damages = {path: damage for path, damage in damages.items() if damage}
+        damages, whole = remove_damaged(name, download)
         for path, damage in damages.items():
-            remove(path)
-            _say(f"{name}: {path.relative_to(cache_folder())} was damaged and is removed ({damage})")
+            _say(f"{name}: {path.relative_to(cache_folder())} was damaged and is removed: {damage}")
         if damages:
-            damaged += len(damages)
             _say(f"{name}: the next load makes it whole again, or now: aifs-data fetch {name}")
-        else:
-            _say(f"{name}: whole, {len(there)} of {len(checks)} files" + (", decoded" if folders else ""))
-    return EXIT_ERROR if damaged else EXIT_DONE
+        elif whole:
+            n_files = sum(path.is_file() for path in whole)
+            decoded = ", decoded" if len(whole) > n_files else ""
+            _say(f"{name}: whole, {n_files} of {len(download.files)} files{decoded}")
+        found |= damages
+    return EXIT_ERROR if found else EXIT_DONE
 
 
 def _mirror(arguments: argparse.Namespace) -> int:
@@ -168,14 +159,12 @@ def _where(arguments: argparse.Namespace) -> int:
 
 def _clean(arguments: argparse.Namespace) -> int:
     from aifs_data.cache import cache_folder
-    from aifs_data.stock import leftovers, remove, remove_set
+    from aifs_data.stock import remove_leftovers, remove_set
 
-    if arguments.all:
-        freed = sum(remove(cache_folder() / part) for part in ("files", "decoded"))
-    elif arguments.names:
-        freed = sum(remove_set(name, download) for name, download in _downloads(arguments.names).items())
-    else:
-        freed = sum(remove(path) for path in leftovers(_downloads([])))
+    if arguments.all and arguments.names:
+        return _fail("name data sets or give --all, not both", EXIT_USAGE)
+    clean = remove_set if arguments.all or arguments.names else remove_leftovers
+    freed = sum(clean(name, download) for name, download in _downloads(arguments.names).items())
     _say(f"{freed / 1e6:.1f} MB freed in {cache_folder()}")
     return EXIT_DONE
 

@@ -26,7 +26,7 @@ class Split:
     Parameters
     ----------
     X : ndarray or Ragged, shape (n_samples, …)
-        Inputs. Their type, shape and range are in the set's ``info.arrays``.
+        Inputs. Their type, shape and range are in the set's ``info.specs``.
     y : ndarray or Ragged, shape (n_samples, …)
         Targets: class indices from 0 (int64) unless the set says otherwise.
     extras : mapping of str to ndarray or Ragged
@@ -92,7 +92,8 @@ class ArraySpec:
 class DatasetInfo:
     """What is known about a data set before it is loaded.
 
-    `n_features` is 0 where a sample is not a list of so many numbers; `arrays` is filled in for those where it is.
+    `n_features` is 0 where a sample is not a list of so many numbers. `arrays` is empty for a table of float64 features
+    with a class each; `specs` is right for all.
     """
 
     name: str

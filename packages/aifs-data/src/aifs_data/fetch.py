@@ -24,8 +24,18 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote, urlsplit
 
+from aifs_data._locks import locked
 from aifs_data._progress import Advance, show_progress
-from aifs_data._transfer import Connections, Mismatch, SourceFailed, download, open_connections, shown
+from aifs_data._transfer import (
+    Connections,
+    Mismatch,
+    SourceFailed,
+    download,
+    host_of,
+    is_this_machine,
+    open_connections,
+    shown,
+)
 from aifs_data.checks import require_number
 from aifs_data.downloads import Archive, RemoteFile
 from aifs_data.unpack import extract
@@ -40,7 +50,19 @@ logger = logging.getLogger(__name__)
 
 
 class Unavailable(DataError):
-    """No source had the file, or it cannot be written."""
+    """No source has the file.
+
+    Parameters
+    ----------
+    message : str
+        Every source that was tried, and the remedy.
+    reason : str
+        The first failure, for where there is room for a few words.
+    """
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class WrongBytes(DataError):
@@ -88,27 +110,32 @@ def fetch(files: Sequence[RemoteFile], folder: Path, *, source: str = "auto") ->
     Raises
     ------
     Unavailable
-        When no source has one of the files, or the folder cannot be written.
+        When no source has one of the files.
     WrongBytes
         When a source had other bytes, and no other source the right ones.
     DataError
-        When an argument or a variable of the environment makes no sense.
+        When the folder cannot be written; when an argument or a variable of the environment makes no sense.
     """
     look_up(dict.fromkeys(("auto", *ORIGINS)), source, "source of files", DataError)
     flawed = [(file, flaw) for file in files if (flaw := flaw_of(file, folder))]
     origin = "cache"
     if flawed and source == "cache":
         file, flaw = flawed[0]
-        raise Unavailable(f"{folder / file.path} {flaw}, and source='cache' looks nowhere else: allow another source")
+        raise Unavailable(
+            f"{folder / file.path} {flaw}, and source='cache' looks nowhere else: allow another source",
+            reason=f"{file.name} {flaw} in the cache",
+        )
     if flawed:
         missing = [file for file, _ in flawed]
+        if _offline() and urlsplit(_mirror()).scheme != "file":  # said before anything is written
+            raise _refusal(missing[0], {}, source)
         try:
-            with _locks(missing, folder):
+            with locked_folders(missing, folder):
                 origin = _bring_all(missing, folder, source)
         except OSError as error:
             reason = f"{error.strerror or error}" + (f": {error.filename}" if error.filename else "")
             remedy = "make room there" if error.errno == errno.ENOSPC else "set AIFS_DATA_DIR to a folder of yours"
-            raise Unavailable(f"cannot write data files to {folder} ({reason}): {remedy}") from error
+            raise DataError(f"cannot write data files to {folder} ({reason}): {remedy}") from error
     return Fetched({file.name: folder / file.path for file in files}, origin)
 
 
@@ -142,7 +169,7 @@ def _bring_all(files: list[RemoteFile], folder: Path, source: str) -> str:
                 brought = [other for other in missing if other.archive == file.archive]
                 origin = _bring_members(file.archive, brought, failures, call)
             if not origin:
-                raise _refusal(file, failures, call)
+                raise _refusal(file, failures, source)
             origins.add(origin)
             missing = [other for other in missing if other not in brought]
     return max(origins, key=ORIGINS.index)
@@ -236,7 +263,7 @@ def _mirror() -> str:
         parts = urlsplit(url)
     except ValueError:  # half an IPv6 address, say
         parts = urlsplit("")
-    is_local = parts.scheme == "file" and parts.netloc in ("", "localhost") and parts.path
+    is_local = parts.scheme == "file" and parts.path and (is_this_machine(parts.netloc) or os.name == "nt")
     if url and not is_local and not (parts.scheme in ("http", "https") and parts.netloc):
         raise DataError(
             f"AIFS_DATA_MIRROR is a URL such as https://host/data or file:///srv/data, got {url!r}: correct it"
@@ -259,16 +286,24 @@ def _timeout() -> float:
         raise DataError(f"AIFS_DATA_TIMEOUT is a number of seconds above 0, got {text!r}: correct it") from error
 
 
-def _refusal(file: RemoteFile, failures: dict[str, SourceFailed], call: _Call) -> DataError:
+def _refusal(file: RemoteFile, failures: dict[str, SourceFailed], source: str) -> DataError:
     """Return the error that says what was tried for the file."""
     tried = "; ".join(f"{shown(url)}: {failure}" for url, failure in failures.items())
-    what = f"cannot get {file.path} ({tried or 'no address of it is known'})"
+    if not failures:
+        tried = "AIFS_OFFLINE is set" if _offline() else "no address of it is known"
+    what = f"cannot get {file.path} ({tried})"
     if any(isinstance(failure, Mismatch) for failure in failures.values()):
-        return WrongBytes(f"{what}: nothing of it was kept; set AIFS_DATA_MIRROR to a mirror that has it")
-    if call.source == "mirror" and not _mirror():
-        return Unavailable(f"{what}: set AIFS_DATA_MIRROR to the URL of a mirror")
+        return WrongBytes(
+            f"{what}: nothing of it was kept; set AIFS_DATA_MIRROR to a mirror that has it, or take source='standin'"
+        )
+    url, failure = next(iter(failures.items()), ("", tried))
+    reason = f"{host_of(url)}: {failure}" if host_of(url) and host_of(url) not in str(failure) else str(failure)
+    if len(failures) > 1:
+        reason += f", and {len(failures) - 1} more address{'es' * (len(failures) > 2)} failed"
+    if source == "mirror" and not _mirror():
+        return Unavailable(f"{what}: set AIFS_DATA_MIRROR to the URL of a mirror", reason)
     network = "unset AIFS_OFFLINE" if _offline() else "connect to the internet"
-    return Unavailable(f"{what}: {network}, or set AIFS_DATA_MIRROR to a mirror that has it")
+    return Unavailable(f"{what}: {network}, or set AIFS_DATA_MIRROR to a mirror that has it", reason)
 
 
 def flaw_of(file: RemoteFile, folder: Path) -> str:
@@ -300,20 +335,10 @@ def _sweep(files: list[RemoteFile], folder: Path) -> None:
 
 
 @contextmanager
-def _locks(files: list[RemoteFile], folder: Path) -> Iterator[None]:
-    """Hold the locks of the top folders that these files go to; the system releases those of a process that dies."""
-    from filelock import FileLock, Timeout
-
+def locked_folders(files: Sequence[RemoteFile], folder: Path) -> Iterator[None]:
+    """Hold the locks of the top folders that these files, and the archives of them, go to."""
     served = [*files, *(file.archive.file for file in files if file.archive)]
-    locks = folder / ".locks"
-    locks.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         for top in sorted({file.path.partition("/")[0] for file in served}):  # sorted: two calls never wait in a circle
-            lock = FileLock(locks / f"{top}.lock")
-            try:
-                lock.acquire(blocking=False)
-            except Timeout:
-                logger.info("waiting for another process that fetches %s", folder / top)
-                lock.acquire()
-            stack.callback(lock.release)
+            stack.enter_context(locked(folder / ".locks" / f"{top}.lock", str(folder / top)))
         yield

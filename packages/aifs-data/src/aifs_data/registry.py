@@ -152,8 +152,8 @@ def _load_download(entry: Source, seed: int, root: str | os.PathLike[str] | None
         dataset = entry.standin(seed, **options, **given)
         logger.info("%s", error)
         logger.warning(
-            "%s cannot be had (aifs-data fetch %s says why); in its place come %s, and results are no results on %s",
-            *(name, name, dataset.standin, name),
+            "%s cannot be had (%s): a STAND-IN comes instead, %s; results on it are no results on %s",
+            *(name, error.reason, dataset.standin, name),
         )
         return dataset
     return replace(entry.load(arrays, seed, **given), source=came_from)

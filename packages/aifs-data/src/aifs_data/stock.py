@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aifs_data.cache import cache_folder, decoded_folder, files_folder, read_arrays
-from aifs_data.downloads import Download
-from aifs_data.fetch import flaw_of
+from aifs_data.cache import (
+    INDEX,
+    cache_folder,
+    decoded_folder,
+    decoded_lock,
+    files_folder,
+    origin_of,
+    read_arrays,
+    read_index,
+)
+from aifs_data.downloads import Download, RemoteFile
+from aifs_data.fetch import flaw_of, locked_folders
 from aifs_utils import DataError, atomic_write, write_text
 
 if TYPE_CHECKING:
@@ -34,20 +44,11 @@ def decoded_folders(name: str, root: str | os.PathLike[str] | None = None) -> It
 
 def state(name: str, download: Download, root: str | os.PathLike[str] | None = None) -> str:
     """Return "ready", "fetched", "partly fetched" or "absent", judged by the names and sizes of files."""
-    if (decoded_folder(name, download, root=root) / "index.json").exists():
+    if (decoded_folder(name, download, root=root) / INDEX).exists():
         return "ready"
     folder = files_folder(root)
     there = sum(_has_size(folder / file.path, file.size) for file in download.files)
     return {0: "absent", len(download.files): "fetched"}.get(there, "partly fetched")
-
-
-def leftovers(downloads: Mapping[str, Download], root: str | os.PathLike[str] | None = None) -> Iterator[Path]:
-    """Return what no load will use: broken downloads, and arrays that other versions or options decoded."""
-    yield files_folder(root) / ".partial"
-    for name, download in downloads.items():
-        current = decoded_folder(name, download, root=root)
-        yield from (folder for folder in decoded_folders(name, root) if folder != current)
-        yield from current.parent.glob(".*.tmp")
 
 
 def lay_out(download: Download, destination: Path, root: str | os.PathLike[str] | None = None) -> None:
@@ -62,15 +63,75 @@ def lay_out(download: Download, destination: Path, root: str | os.PathLike[str] 
                 shutil.copyfileobj(source, copy)
     listing = destination / "SHA256SUMS"
     before = listing.read_text(encoding="utf-8").splitlines() if listing.exists() else []
-    lines = {*before, *(f"{file.sha256}  {file.path}" for file in download.files)}
-    write_text(listing, "".join(f"{line}\n" for line in sorted(lines, key=lambda line: line.partition("  ")[2])))
+    sums = {path: sha256 for sha256, _, path in (line.partition("  ") for line in before)}
+    sums |= {file.path: file.sha256 for file in download.files}
+    write_text(listing, "".join(f"{sha256}  {path}\n" for path, sha256 in sorted(sums.items())))
+
+
+@contextmanager
+def at_rest(name: str, download: Download, root: str | os.PathLike[str] | None = None) -> Iterator[None]:
+    """Keep other processes from fetching and decoding a set; first wait for those that are at it."""
+    with decoded_lock(name, root), locked_folders(download.files, files_folder(root)):
+        yield
+
+
+def remove_damaged(
+    name: str, download: Download, root: str | os.PathLike[str] | None = None
+) -> tuple[dict[Path, str], list[Path]]:
+    """Check all that there is of a set, and remove what is damaged.
+
+    Returns
+    -------
+    damages : dict of Path to str
+        What was wrong with each file, and each folder of decoded arrays, that was removed.
+    whole : list of Path
+        What is left.
+    """
+    folder = files_folder(root)
+    paths = {folder / file.path: file for file in download.files if (folder / file.path).is_file()}
+    if not paths and not list(decoded_folders(name, root)):
+        return {}, []
+    with at_rest(name, download, root):
+        flaws = {path: flaw_of(file, folder) for path, file in paths.items()}
+        flaws |= {decoded: decoded_damage(decoded, download) for decoded in decoded_folders(name, root)}
+        damages = {path: flaw for path, flaw in flaws.items() if flaw}
+        for path in damages:
+            remove(path)
+    return damages, [path for path in flaws if path not in damages]
+
+
+def remove_leftovers(name: str, download: Download, root: str | os.PathLike[str] | None = None) -> int:
+    """Remove what no load will use, arrays of other versions and broken downloads; return the bytes that this frees."""
+    partials = [files_folder(root) / ".partial" / file.sha256 for file in _served(download)]
+    if not any(path.exists() for path in (*partials, cache_folder(root) / "decoded" / name)):
+        return 0
+    with at_rest(name, download, root):
+        outdated = [path for path in decoded_folders(name, root) if _origin_said(path) != origin_of(download)]
+        broken = (cache_folder(root) / "decoded" / name).glob(".*.tmp")
+        return sum(remove(path) for path in (*partials, *outdated, *broken))
 
 
 def remove_set(name: str, download: Download, root: str | os.PathLike[str] | None = None) -> int:
     """Remove a set's files and decoded arrays from the cache; return the bytes that this frees."""
-    files = [files_folder(root) / file.path for file in download.files]
-    freed = sum(remove(path) for path in files)
-    return freed + remove(cache_folder(root) / "decoded" / name)
+    freed = remove_leftovers(name, download, root)
+    if state(name, download, root) == "absent" and not list(decoded_folders(name, root)):
+        return freed
+    with at_rest(name, download, root):
+        paths = [files_folder(root) / file.path for file in download.files]
+        return freed + sum(remove(path) for path in (*paths, *decoded_folders(name, root)))
+
+
+def _served(download: Download) -> list[RemoteFile]:
+    """Return a set's files, and the archives that they may come in."""
+    return [*download.files, *{file.archive.file for file in download.files if file.archive}]
+
+
+def _origin_said(folder: Path) -> str:
+    """Return what decoded arrays say that they were made of; nothing where they cannot say."""
+    try:
+        return str(read_index(folder)["origin"])
+    except (DataError, OSError):
+        return ""
 
 
 def remove(path: Path) -> int:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from aifs_data.dataset import Dataset, Split
+from aifs_data.dataset import ArraySpec, Dataset, Split
 from aifs_utils import DataError
 
 if TYPE_CHECKING:  # it takes milliseconds to import
@@ -155,21 +155,40 @@ class Normalize:
 
 
 def standardize(dataset: Dataset) -> Dataset:
-    """Standardize all three parts with the statistics of the training part.
+    """Standardize all three parts of a table with the statistics of the training part.
 
     Parameters
     ----------
     dataset : Dataset
-        Is left as it is.
+        With inputs of shape (n_samples, n_features). Is left as it is.
 
     Returns
     -------
     Dataset
         With new inputs, whose names say so, and "standardize" among its transforms.
+
+    Raises
+    ------
+    DataError
+        When the inputs are no table of measurements: token ids and nodes have no mean, images are normalized by their
+        loader.
     """
-    scaler = Standardizer.fit(dataset.train.X)
+    X = dataset.train.X
+    if not isinstance(X, np.ndarray) or X.ndim != 2 or dataset.vocabulary is not None:
+        what = f"{X.dtype} {X.shape}" if isinstance(X, np.ndarray) else repr(X)
+        raise DataError(
+            f"inputs to standardize are numbers of shape (n_samples, n_features), those of {dataset.name} are {what}: "
+            "leave ids as they are, and give create_data_loaders normalize='standard' for images"
+        )
+    scaler = Standardizer.fit(X)
     parts = (dataset.train, dataset.val, dataset.test)
     train, val, test = (Split(scaler.apply(part.X), part.y, part.extras) for part in parts)
-    info = replace(dataset.info, feature_names=tuple(f"{name}, standardized" for name in dataset.feature_names))
+    spec = ArraySpec(dtype=str(train.X.dtype), shape=("n_samples", X.shape[1]), meaning="features, standardized")
+    info = replace(
+        dataset.info,
+        feature_names=tuple(f"{name}, standardized" for name in dataset.feature_names),
+        arrays={**dataset.info.specs, "X": spec},
+    )
     transforms = (*dataset.transforms, "standardize")
-    return replace(dataset, info=info, train=train, val=val, test=test, transforms=transforms)
+    # What is drawn later would not be standardized.
+    return replace(dataset, info=info, train=train, val=val, test=test, transforms=transforms, draw=None)
