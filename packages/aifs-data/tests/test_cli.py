@@ -1,6 +1,7 @@
 """The command ``aifs-data``, as a person at a terminal meets it."""
 
 import hashlib
+import os
 import subprocess
 import sys
 
@@ -112,7 +113,7 @@ def test_verify_finds_damage_and_loading_mends_it(toy, capsys, damaged):
     [path] = (toy / "cache").glob(damaged)
     path.write_bytes(path.read_bytes()[:-1] + b"?")
     assert main(["verify"]) == 1
-    assert "was damaged and is removed: " in capsys.readouterr().out
+    assert "is damaged: " in capsys.readouterr().out
     assert load_dataset("toy").train.y.tolist() == [3, 1, 4, 1, 5, 9]
     assert main(["verify", "toy"]) == 0
 
@@ -134,6 +135,8 @@ def test_clean_removes_what_is_asked_for_and_no_more(toy, capsys):
     assert main(["clean"]) == 0
     assert load_dataset("toy").source == "cache"
     assert main(["clean", "toy", "--all"]) == 2
+    with pytest.raises(SystemExit):
+        main(["clean", "--al"])
     assert load_dataset("toy").source == "cache"
     assert main(["clean", "toy"]) == 0
     assert "MB freed in" in capsys.readouterr().out
@@ -171,3 +174,32 @@ def test_a_stand_in_is_announced_recorded_and_seen(toy, caplog, monkeypatch):
     assert "toy cannot be had (no such file): a STAND-IN comes instead, ten zeros; results on it are no" in caplog.text
     assert (dataset.source, dataset.is_standin, dataset.provenance["standin"]) == ("standin", True, "ten zeros")
     assert "STAND-IN: ten zeros" in repr(dataset)
+
+
+def test_damage_that_cannot_be_removed_is_reported_all_the_same(toy, capsys, monkeypatch):
+    """And what else there is is checked."""
+    load_dataset("toy")
+    (toy / "cache" / "files" / "toy" / "numbers.txt").write_bytes(b"?")
+
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied", "numbers.txt")
+
+    monkeypatch.setattr("aifs_data.stock.remove", refuse)
+    assert main(["verify", "toy"]) == 1
+    captured = capsys.readouterr()
+    assert "numbers.txt is damaged: has 1 bytes instead of 20" in captured.out
+    assert captured.err == "error: toy: what is damaged cannot be removed: Permission denied (numbers.txt)\n"
+
+
+def test_a_console_that_lacks_a_sign_shows_another(toy):
+    """The table of sets has ×."""
+    command = [sys.executable, "-m", "aifs_data.cli", "list"]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    assert "8 ? 8" in subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
+
+
+def test_a_home_that_cannot_be_found_is_one_line(toy, capsys, monkeypatch):
+    """With the remedy."""
+    monkeypatch.setenv("AIFS_DATA_DIR", "~nobody-of-this-name/data")
+    assert main(["where"]) == 1
+    assert "set AIFS_DATA_DIR to one, got '~nobody-of-this-name/data'" in capsys.readouterr().err

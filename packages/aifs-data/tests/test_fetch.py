@@ -303,9 +303,9 @@ def test_a_named_source_is_the_only_one_beside_the_cache(fault_server, other_ser
 
 def test_no_mirror_and_no_address_are_said(cache):
     """With what to do about it."""
-    with pytest.raises(Unavailable, match=r"no address of it is known\): connect to the internet, or set AIFS_DATA_M"):
+    with pytest.raises(Unavailable, match=r"no address of it is known\): set AIFS_DATA_M"):
         fetch([remote()], cache)
-    with pytest.raises(Unavailable, match=r"set AIFS_DATA_MIRROR to the URL of a mirror$"):
+    with pytest.raises(Unavailable, match=r"set AIFS_DATA_MIRROR to a mirror that has it$"):
         fetch([remote(urls=("http://127.0.0.1:1/",))], cache, source="mirror")
 
 
@@ -332,12 +332,20 @@ def test_a_folder_can_be_the_mirror(cache, tmp_path, monkeypatch, form):
 
 
 @pytest.mark.parametrize(
-    "mirror", ["/srv/data", "ftp://host/data", "https://", "file:", "file://host/share", "mirror", "http://[1"]
+    "mirror",
+    ["/srv/data", "ftp://host/data", "https://", "file:", "file://host/share", "mirror", "http://[1", "http://host/?q"],
 )
 def test_a_mirror_that_is_no_url_is_refused(cache, monkeypatch, mirror):
     """With the forms that it can have."""
     monkeypatch.setenv("AIFS_DATA_MIRROR", mirror)
     with pytest.raises(DataError, match=r"AIFS_DATA_MIRROR is a URL such as .* or file:///srv/data, got "):
+        fetch([remote()], cache)
+
+
+def test_a_password_in_what_is_no_url_is_not_repeated(cache, monkeypatch):
+    """It was a mirror's, perhaps."""
+    monkeypatch.setenv("AIFS_DATA_MIRROR", "ftp://user:secret@host/data")
+    with pytest.raises(DataError, match="got 'ftp://host/data'"):
         fetch([remote()], cache)
 
 
@@ -462,11 +470,26 @@ def test_a_full_disk_leaves_nothing_partial(fault_server, cache, monkeypatch):
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_a_disk_that_fills_up_leaves_nothing_partial(fault_server, cache):
     """The same with an error of the system."""
-    partial(cache).parent.mkdir(parents=True)
-    partial(cache).symlink_to("/dev/full")
-    with pytest.raises(DataError, match="No space left on device"):
-        fetch([remote(urls=(fault_server.serve(PATH, CONTENT),))], cache)
+    resource = pytest.importorskip("resource", reason="there are no limits on the size of files on Windows")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+    try:
+        with pytest.raises(DataError, match="File too large"):
+            fetch([remote(urls=(fault_server.serve(PATH, CONTENT),))], cache)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert placed(cache) == {}
+
+
+def test_a_link_in_the_place_of_a_partial_file_is_not_followed(fault_server, cache, tmp_path):
+    """In a cache that several people write to, it could lead to anybody's file."""
+    (tmp_path / "precious").write_bytes(b"mine")
+    partial(cache).parent.mkdir(parents=True)
+    partial(cache).symlink_to(tmp_path / "precious")
+    fetch([remote(urls=(fault_server.serve(PATH, CONTENT),))], cache)
+    assert (tmp_path / "precious").read_bytes() == b"mine"
+    assert placed(cache) == {PATH: CONTENT}
+    assert not (cache / PATH).is_symlink()
 
 
 def tar_of(members):

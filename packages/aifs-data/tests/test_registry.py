@@ -210,13 +210,22 @@ def test_a_bad_seed_is_refused(name, seed):
         load_dataset(name, seed=seed)
 
 
+@pytest.mark.parametrize("name", [*TABLES, *GENERATED])
+def test_a_set_that_is_always_here_is_its_own_primary_source(name):
+    """So whoever refuses stand-ins need not know which sets are downloaded."""
+    for source in ("primary", "cache"):
+        dataset = load_dataset(name, source=source)
+        assert dataset.digest == load_dataset(name).digest
+        assert dataset.source not in ("primary", "cache", "")
+
+
 def test_a_source_is_auto_or_one_that_the_set_has():
     """Others are refused with those that are possible."""
     assert load_dataset("iris", source="scikit-learn").digest == load_dataset("iris").digest
     assert load_dataset("moons", source="generated").source == "generated"
-    with pytest.raises(DataError, match=r"^unknown source of moons 'scikit-learn' \(choices: auto, generated\)$"):
+    with pytest.raises(DataError, match=r"of moons 'scikit-learn' \(choices: auto, generated, primary, cache\)$"):
         load_dataset("moons", source="scikit-learn")
-    with pytest.raises(DataError, match=r"choices: auto, scikit-learn\)$"):
+    with pytest.raises(DataError, match=r"choices: auto, scikit-learn, primary, cache\)$"):
         load_dataset("wine", source="mirror")
 
 

@@ -87,7 +87,8 @@ def test_leftovers_are_what_no_load_will_use(download):
     (folder / ".0123.tmp").mkdir()
     (files_folder() / ".partial").mkdir(exist_ok=True)
     (files_folder() / ".partial" / download.files[0].sha256).write_bytes(DATA[:100])
-    assert stock.remove_leftovers("toy", download) > 100
+    (files_folder() / "toy" / "tmpabcd1234").write_bytes(DATA[:100])
+    assert stock.remove_leftovers("toy", download) > 200
     assert stock.remove_leftovers("toy", download) == 0
     kept = {decoded_folder("toy", download, {"factor": factor}) for factor in (1, 2)}
     assert set(folder.glob("[!.]*")) == kept
@@ -120,6 +121,13 @@ def test_checksums_of_a_mirror_are_those_of_its_newest_files(download, tmp_path)
     stock.lay_out(download, tmp_path / "usb")
     lines = (tmp_path / "usb" / "SHA256SUMS").read_text().splitlines()
     assert lines == ["11  another/file", *(f"{file.sha256}  {file.path}" for file in download.files)]
+
+
+def test_files_that_another_set_uses_stay(download):
+    """Two sets may be made of the same files."""
+    load_arrays("toy", download)
+    stock.remove_set("toy", download, keep={"toy/more.bin"})
+    assert stock.state("toy", download) == "partly fetched"
 
 
 def test_removing_a_set_frees_its_files_and_arrays(download):

@@ -302,6 +302,8 @@ def _retry_after(value: str) -> float | None:
 
 
 def _length(partial: Path) -> int:
+    if partial.is_symlink():  # in a cache that others write to as well, it may lead anywhere
+        partial.unlink()
     try:
         return partial.stat().st_size
     except FileNotFoundError:

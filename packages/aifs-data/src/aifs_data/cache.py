@@ -55,13 +55,22 @@ class LoadedArrays(NamedTuple):
 
 
 def cache_folder(root: str | os.PathLike[str] | None = None) -> Path:
-    """Return the folder of downloads: `root`, or the environment's AIFS_DATA_DIR, or the platform's cache folder."""
-    chosen = root or os.environ.get("AIFS_DATA_DIR")
-    if chosen:
-        return Path(chosen).expanduser().absolute()
-    from platformdirs import user_cache_path
+    """Return the folder of downloads: `root`, or the environment's AIFS_DATA_DIR, or the platform's cache folder.
 
-    return user_cache_path("aifs-data", appauthor=False)
+    Raises
+    ------
+    DataError
+        When there is none, since this user has no home.
+    """
+    chosen = root or os.environ.get("AIFS_DATA_DIR")
+    try:
+        if chosen:
+            return Path(chosen).expanduser().absolute()
+        from platformdirs import user_cache_path
+
+        return user_cache_path("aifs-data", appauthor=False)
+    except RuntimeError as error:  # there is no such user, or none at all
+        raise DataError(f"no folder for downloads ({error}): set AIFS_DATA_DIR to one, got {chosen!r}") from error
 
 
 def files_folder(root: str | os.PathLike[str] | None = None) -> Path:
@@ -142,11 +151,14 @@ def load_arrays(
 
     from aifs_data.fetch import fetch
 
+    sources = []  # of files, where decoding has to be tried twice
+
     def decode(into: Path) -> str:
         fetched = fetch(download.files, files_folder(root), source=source)
+        sources.append(fetched.source)
         write_arrays(into, download.decode(fetched.paths, **options), origin_of(download))
         read_arrays(into, facts)
-        return fetched.source
+        return sources[0]
 
     try:
         with decoded_lock(name, root):
@@ -191,10 +203,8 @@ def _decode_for_once(decode: Callable[[Path], str], facts: Mapping[str, ArrayFac
 
 def _read_if_whole(folder: Path, facts: Mapping[str, ArrayFacts], level: int = logging.DEBUG) -> Arrays | None:
     """Return the arrays, or None where there are none or they are damaged."""
-    if not folder.exists():
-        return None
     try:
-        return read_arrays(folder, facts)
+        return read_arrays(folder, facts) if folder.exists() else None
     except (DataError, OSError) as error:
         logger.log(level, "%s is damaged and made anew: %s", folder, error)
         return None

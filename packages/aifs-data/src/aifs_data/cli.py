@@ -5,8 +5,10 @@ Exit codes: 0 done, 1 something could not be had or is damaged, 2 usage, 130 int
 
 import argparse
 import os
+import shlex
 import sys
 from collections.abc import Callable, Sequence
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +22,9 @@ EXIT_DONE, EXIT_ERROR, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a console that lacks a sign shows "?" in its place
+            stream.reconfigure(errors="replace")
     arguments = _parser().parse_args(argv)
     setup_logging()
     try:
@@ -45,7 +50,9 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
     def add(name: str, run: Callable[[argparse.Namespace], int], summary: str, names: str = "") -> None:
-        command = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
+        description = summary[0].upper() + summary[1:] + "."
+        # No abbreviations: --a is not to remove everything.
+        command = commands.add_parser(name, help=summary, description=description, allow_abbrev=False)
         command.set_defaults(run=run)
         if name == "mirror":
             command.add_argument("folder", metavar="DIR", type=Path, help="is made if it is not there")
@@ -107,21 +114,26 @@ def _fetch(arguments: argparse.Namespace) -> int:
 
 def _verify(arguments: argparse.Namespace) -> int:
     from aifs_data.cache import cache_folder
-    from aifs_data.stock import remove_damaged
+    from aifs_data.stock import check, remove_damaged
 
-    found: dict[Path, str] = {}
+    any_damage = False
     for name, download in _downloads(arguments.names).items():
-        damages, whole = remove_damaged(name, download)
+        flaws = check(name, download)
+        damages = {path: flaw for path, flaw in flaws.items() if flaw}
+        any_damage |= bool(damages)
         for path, damage in damages.items():
-            _say(f"{name}: {path.relative_to(cache_folder())} was damaged and is removed: {damage}")
+            _say(f"{name}: {path.relative_to(cache_folder())} is damaged: {damage}")
         if damages:
-            _say(f"{name}: the next load makes it whole again, or now: aifs-data fetch {name}")
-        elif whole:
-            n_files = sum(path.is_file() for path in whole)
-            decoded = ", decoded" if len(whole) > n_files else ""
+            try:
+                remove_damaged(name, download)
+                _say(f"{name}: removed; the next load makes it whole again, or now: aifs-data fetch {name}")
+            except OSError as error:
+                _fail(f"{name}: what is damaged cannot be removed: {error.strerror or error} ({error.filename})")
+        elif flaws:
+            n_files = sum(path.is_file() for path in flaws)
+            decoded = ", decoded" if len(flaws) > n_files else ""
             _say(f"{name}: whole, {n_files} of {len(download.files)} files{decoded}")
-        found |= damages
-    return EXIT_ERROR if found else EXIT_DONE
+    return EXIT_ERROR if any_damage else EXIT_DONE
 
 
 def _mirror(arguments: argparse.Namespace) -> int:
@@ -142,7 +154,7 @@ def _mirror(arguments: argparse.Namespace) -> int:
             _say(f"{name}: {download.size / 1e6:.1f} MB; licence: {_licence(name)}")
     if laid_out:
         _say(
-            f"\nserve it:    python -m http.server --directory {arguments.folder} 8000\n"
+            f"\nserve it:    python -m http.server --directory {shlex.quote(str(arguments.folder))} 8000\n"
             "or share it: as a folder of the network\n"
             "and on each machine set AIFS_DATA_MIRROR to http://<this machine>:8000, "
             f"or to {arguments.folder.absolute().as_uri()}"
@@ -159,12 +171,17 @@ def _where(arguments: argparse.Namespace) -> int:
 
 def _clean(arguments: argparse.Namespace) -> int:
     from aifs_data.cache import cache_folder
-    from aifs_data.stock import remove_leftovers, remove_set
+    from aifs_data.stock import remove_leftovers, remove_set, state
 
     if arguments.all and arguments.names:
         return _fail("name data sets or give --all, not both", EXIT_USAGE)
-    clean = remove_set if arguments.all or arguments.names else remove_leftovers
-    freed = sum(clean(name, download) for name, download in _downloads(arguments.names).items())
+    downloads = _downloads(arguments.names)
+    if arguments.all or arguments.names:
+        others = {name: download for name, download in _downloads([]).items() if name not in downloads}
+        shared = {file.path for name, other in others.items() if state(name, other) == "ready" for file in other.files}
+        freed = sum(remove_set(name, download, keep=shared) for name, download in downloads.items())
+    else:
+        freed = sum(remove_leftovers(name, download) for name, download in downloads.items())
     _say(f"{freed / 1e6:.1f} MB freed in {cache_folder()}")
     return EXIT_DONE
 

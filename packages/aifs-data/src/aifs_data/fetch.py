@@ -157,7 +157,8 @@ def _bring_all(files: list[RemoteFile], folder: Path, source: str) -> str:
             missing.append(file)
             if (folder / file.path).exists():
                 logger.warning("%s %s: it is fetched again", folder / file.path, flaw)
-    _sweep(missing, folder)
+    for path in leftovers_beside(missing, folder):  # the lock is held, so nobody is at work on them
+        path.unlink()
     origins = {"cache"}
     with open_connections(_timeout()) as connections, show_progress() as show:
         call = _Call(folder, source, connections, show)
@@ -183,11 +184,12 @@ def _bring(file: RemoteFile, failures: dict[str, SourceFailed], call: _Call) -> 
                 raise SourceFailed("AIFS_OFFLINE is set")
             _retrieve(url, file, call)
         except SourceFailed as failure:
-            logger.log(
-                logging.WARNING if isinstance(failure, Mismatch) else logging.INFO, "%s: %s", shown(url), failure
-            )
+            logger.info("%s: %s", shown(url), failure)
             failures[url] = failure
         else:
+            for other, found in failures.items():
+                if isinstance(found, Mismatch):
+                    logger.warning("%s: %s; %s came from %s instead", shown(other), found, file.path, shown(url))
             return origin
     return ""
 
@@ -264,9 +266,11 @@ def _mirror() -> str:
     except ValueError:  # half an IPv6 address, say
         parts = urlsplit("")
     is_local = parts.scheme == "file" and parts.path and (is_this_machine(parts.netloc) or os.name == "nt")
-    if url and not is_local and not (parts.scheme in ("http", "https") and parts.netloc):
+    is_remote = parts.scheme in ("http", "https") and parts.netloc and not parts.query and not parts.fragment
+    if url and not is_local and not is_remote:
+        safe = re.sub("//[^/@]*@", "//", url)  # without the password that it may hold
         raise DataError(
-            f"AIFS_DATA_MIRROR is a URL such as https://host/data or file:///srv/data, got {url!r}: correct it"
+            f"AIFS_DATA_MIRROR is a URL such as https://host/data or file:///srv/data, got {safe!r}: correct it"
         )
     return url
 
@@ -288,9 +292,11 @@ def _timeout() -> float:
 
 def _refusal(file: RemoteFile, failures: dict[str, SourceFailed], source: str) -> DataError:
     """Return the error that says what was tried for the file."""
+    served = [file, file.archive.file] if file.archive else [file]
+    origins = {origin for each in served for origin, _ in _sources(each, source)}
     tried = "; ".join(f"{shown(url)}: {failure}" for url, failure in failures.items())
     if not failures:
-        tried = "AIFS_OFFLINE is set" if _offline() else "no address of it is known"
+        tried = "AIFS_OFFLINE is set" if origins else "no address of it is known"
     what = f"cannot get {file.path} ({tried})"
     if any(isinstance(failure, Mismatch) for failure in failures.values()):
         return WrongBytes(
@@ -300,10 +306,12 @@ def _refusal(file: RemoteFile, failures: dict[str, SourceFailed], source: str) -
     reason = f"{host_of(url)}: {failure}" if host_of(url) and host_of(url) not in str(failure) else str(failure)
     if len(failures) > 1:
         reason += f", and {len(failures) - 1} more address{'es' * (len(failures) > 2)} failed"
-    if source == "mirror" and not _mirror():
-        return Unavailable(f"{what}: set AIFS_DATA_MIRROR to the URL of a mirror", reason)
-    network = "unset AIFS_OFFLINE" if _offline() else "connect to the internet"
-    return Unavailable(f"{what}: {network}, or set AIFS_DATA_MIRROR to a mirror that has it", reason)
+    remedy = "set AIFS_DATA_MIRROR to a mirror that has it"
+    if _offline() and origins:
+        remedy = f"unset AIFS_OFFLINE, or {remedy}"
+    elif "primary" in origins:
+        remedy = f"connect to the internet, or {remedy}"
+    return Unavailable(f"{what}: {remedy}", reason)
 
 
 def flaw_of(file: RemoteFile, folder: Path) -> str:
@@ -326,12 +334,10 @@ def _partial(file: RemoteFile, folder: Path) -> Path:
     return folder / ".partial" / file.sha256
 
 
-def _sweep(files: list[RemoteFile], folder: Path) -> None:
-    """Delete what a killed process left half done where these files go; the lock is held, so nobody is at work."""
+def leftovers_beside(files: Sequence[RemoteFile], folder: Path) -> Iterator[Path]:
+    """Yield what killed processes left half done where these files go."""
     for parent in {(folder / file.path).parent for file in files}:
-        for path in parent.glob("*"):
-            if LEFTOVER.fullmatch(path.name) and path.is_file():
-                path.unlink()
+        yield from (path for path in parent.glob("*") if LEFTOVER.fullmatch(path.name) and path.is_file())
 
 
 @contextmanager

@@ -49,8 +49,7 @@ def load_dataset(
         Where to take a set from that is downloaded: "primary" (its public URLs), "mirror" (the environment's
         AIFS_DATA_MIRROR), "cache" (no network), "standin" (other data that needs none). What is in the cache already
         is not downloaded again. "auto" tries cache, mirror and public URLs, and where none of them has the set, it
-        warns and takes the stand-in. Sets that are generated or shipped have a source of their own, which `describe`
-        shows.
+        warns and takes the stand-in. Sets that are generated or shipped are always here, and are their own "primary".
     **parameters
         What the set can be varied by (n_samples, noise, …); `describe` lists them.
 
@@ -161,7 +160,7 @@ def _load_download(entry: Source, seed: int, root: str | os.PathLike[str] | None
 
 def _sources(entry: Source) -> tuple[str, ...]:
     """Return the values of `source` that a set has, beside "auto"."""
-    return entry.origins if entry.download is None else DOWNLOAD_SOURCES
+    return (*entry.origins, "primary", "cache") if entry.download is None else DOWNLOAD_SOURCES
 
 
 def find_source(name: str) -> Source:

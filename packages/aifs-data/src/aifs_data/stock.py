@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,8 +18,8 @@ from aifs_data.cache import (
     read_arrays,
     read_index,
 )
-from aifs_data.downloads import Download, RemoteFile
-from aifs_data.fetch import flaw_of, locked_folders
+from aifs_data.downloads import Download
+from aifs_data.fetch import flaw_of, leftovers_beside, locked_folders
 from aifs_utils import DataError, atomic_write, write_text
 
 if TYPE_CHECKING:
@@ -43,11 +43,14 @@ def decoded_folders(name: str, root: str | os.PathLike[str] | None = None) -> It
 
 
 def state(name: str, download: Download, root: str | os.PathLike[str] | None = None) -> str:
-    """Return "ready", "fetched", "partly fetched" or "absent", judged by the names and sizes of files."""
-    if (decoded_folder(name, download, root=root) / INDEX).exists():
-        return "ready"
+    """Return "ready", "fetched", "partly fetched", "absent" or "unreadable", judged by the names and sizes of files."""
     folder = files_folder(root)
-    there = sum(_has_size(folder / file.path, file.size) for file in download.files)
+    try:
+        if (decoded_folder(name, download, root=root) / INDEX).exists():
+            return "ready"
+        there = sum(_has_size(folder / file.path, file.size) for file in download.files)
+    except PermissionError:
+        return "unreadable"
     return {0: "absent", len(download.files): "fetched"}.get(there, "partly fetched")
 
 
@@ -75,55 +78,55 @@ def at_rest(name: str, download: Download, root: str | os.PathLike[str] | None =
         yield
 
 
-def remove_damaged(
-    name: str, download: Download, root: str | os.PathLike[str] | None = None
-) -> tuple[dict[Path, str], list[Path]]:
-    """Check all that there is of a set, and remove what is damaged.
-
-    Returns
-    -------
-    damages : dict of Path to str
-        What was wrong with each file, and each folder of decoded arrays, that was removed.
-    whole : list of Path
-        What is left.
-    """
+def check(name: str, download: Download, root: str | os.PathLike[str] | None = None) -> dict[Path, str]:
+    """Return what is wrong with each file, and each folder of decoded arrays, that there is; "" where nothing is."""
     folder = files_folder(root)
-    paths = {folder / file.path: file for file in download.files if (folder / file.path).is_file()}
-    if not paths and not list(decoded_folders(name, root)):
-        return {}, []
+    flaws = {folder / file.path: flaw_of(file, folder) for file in download.files if (folder / file.path).is_file()}
+    return flaws | {decoded: decoded_damage(decoded, download) for decoded in decoded_folders(name, root)}
+
+
+def remove_damaged(name: str, download: Download, root: str | os.PathLike[str] | None = None) -> None:
+    """Remove what `check` finds wrong.
+
+    Raises
+    ------
+    OSError
+        When it cannot be removed.
+    """
     with at_rest(name, download, root):
-        flaws = {path: flaw_of(file, folder) for path, file in paths.items()}
-        flaws |= {decoded: decoded_damage(decoded, download) for decoded in decoded_folders(name, root)}
-        damages = {path: flaw for path, flaw in flaws.items() if flaw}
-        for path in damages:
-            remove(path)
-    return damages, [path for path in flaws if path not in damages]
+        for path, flaw in check(name, download, root).items():
+            if flaw:
+                remove(path)
 
 
 def remove_leftovers(name: str, download: Download, root: str | os.PathLike[str] | None = None) -> int:
     """Remove what no load will use, arrays of other versions and broken downloads; return the bytes that this frees."""
-    partials = [files_folder(root) / ".partial" / file.sha256 for file in _served(download)]
-    if not any(path.exists() for path in (*partials, cache_folder(root) / "decoded" / name)):
+    if not any(_leftovers(name, download, root)):
         return 0
     with at_rest(name, download, root):
-        outdated = [path for path in decoded_folders(name, root) if _origin_said(path) != origin_of(download)]
-        broken = (cache_folder(root) / "decoded" / name).glob(".*.tmp")
-        return sum(remove(path) for path in (*partials, *outdated, *broken))
+        return sum(remove(path) for path in list(_leftovers(name, download, root)))
 
 
-def remove_set(name: str, download: Download, root: str | os.PathLike[str] | None = None) -> int:
-    """Remove a set's files and decoded arrays from the cache; return the bytes that this frees."""
+def _leftovers(name: str, download: Download, root: str | os.PathLike[str] | None) -> Iterator[Path]:
+    folder, decoded = files_folder(root), cache_folder(root) / "decoded" / name
+    archives = {file.archive.file for file in download.files if file.archive}
+    broken = [folder / ".partial" / file.sha256 for file in (*download.files, *archives)]
+    yield from (path for path in (*broken, *(folder / file.path for file in archives)) if path.exists())
+    yield from leftovers_beside(download.files, folder)
+    yield from decoded.glob(".*.tmp")
+    yield from (path for path in decoded_folders(name, root) if _origin_said(path) != origin_of(download))
+
+
+def remove_set(
+    name: str, download: Download, root: str | os.PathLike[str] | None = None, keep: Collection[str] = ()
+) -> int:
+    """Remove a set's files, but for the paths to keep, and its decoded arrays; return the bytes that this frees."""
     freed = remove_leftovers(name, download, root)
-    if state(name, download, root) == "absent" and not list(decoded_folders(name, root)):
+    if state(name, download, root) == "absent" and not any(decoded_folders(name, root)):
         return freed
     with at_rest(name, download, root):
-        paths = [files_folder(root) / file.path for file in download.files]
-        return freed + sum(remove(path) for path in (*paths, *decoded_folders(name, root)))
-
-
-def _served(download: Download) -> list[RemoteFile]:
-    """Return a set's files, and the archives that they may come in."""
-    return [*download.files, *{file.archive.file for file in download.files if file.archive}]
+        files = [files_folder(root) / file.path for file in download.files if file.path not in keep]
+        return freed + sum(remove(path) for path in (*files, *decoded_folders(name, root)))
 
 
 def _origin_said(folder: Path) -> str:
