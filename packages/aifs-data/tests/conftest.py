@@ -31,3 +31,9 @@ def other_server():
     server = FaultServer()
     yield server
     server.close()
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory, monkeypatch):
+    """No test reads or fills the cache of whoever runs it."""
+    monkeypatch.setenv("AIFS_DATA_DIR", str(tmp_path_factory.getbasetemp() / "no-cache-of-this-machine"))

@@ -88,10 +88,18 @@ def test_every_order_is_as_likely():
     assert (np.abs(counts - 500) < 5 * np.sqrt(2000 * 0.25 * 0.75)).all()
 
 
-def test_batches_that_are_not_shuffled_are_views():
-    """Evaluation copies nothing."""
-    loader = loader_of(10, 4)
-    assert all(np.shares_memory(X, loader.X) and np.shares_memory(y, loader.y) for X, y in loader)
+@pytest.mark.parametrize("batch_size", [4, 100])
+def test_batches_that_are_not_shuffled_are_views_that_cannot_be_written(batch_size, tmp_path):
+    """Evaluation copies nothing and changes nothing, files in memory included; the arrays themselves stay writable."""
+    np.save(tmp_path / "X.npy", np.ones((10, 3)))
+    for rows in (np.ones((10, 3)), np.load(tmp_path / "X.npy", mmap_mode="c")):
+        loader = ArrayLoader(rows, np.arange(10), batch_size, extras={"weights": np.ones(10)})
+        for X, targets in loader:
+            for batch, array in ((X, rows), (targets["y"], loader.y), (targets["weights"], loader.extras["weights"])):
+                assert np.shares_memory(batch, array)
+                assert array.flags.writeable
+                with pytest.raises(ValueError, match="read-only"):
+                    batch[:] = 0
 
 
 def test_batches_that_are_shuffled_are_their_own():
@@ -114,9 +122,26 @@ def test_the_order_is_drawn_once_in_an_epoch(monkeypatch):
 
 
 def test_iterating_is_epoch_0_again_and_again():
-    """A loader has no state."""
+    """The position is the caller's."""
     loader = loader_of(10, 3, shuffle=True)
     assert seen(loader) == seen(loader) == seen(loader.batches(0))
+
+
+@pytest.mark.parametrize(
+    ("options", "n_warnings"), [({"shuffle": True}, 1), ({"transform": HorizontalFlip()}, 1), ({}, 0)]
+)
+def test_iterating_again_where_epochs_differ_is_warned_of_once(caplog, options, n_warnings):
+    """Not the first time, when epoch 0 may be all there is, nor where every epoch is the same."""
+    X, y, _ = images_of(10)
+    loader = ArrayLoader(X, y, 3, **options)
+    for epoch in range(3):
+        list(loader.batches(epoch))
+    list(loader)
+    assert not caplog.records
+    for _ in range(3):
+        list(loader)
+    assert [record.levelname for record in caplog.records] == ["WARNING"] * n_warnings
+    assert all("take loader.batches(epoch) to train" in record.getMessage() for record in caplog.records)
 
 
 def test_inputs_and_targets_may_have_any_shape_and_type():
@@ -192,6 +217,27 @@ def test_the_data_stay_as_they_are():
         np.testing.assert_array_equal(images, before)
 
 
+def darken_in_place(X, draws):
+    """Break the rule that a transform leaves its input as it is."""
+    X[:] = 0
+    return X
+
+
+@pytest.mark.parametrize("framework", ["numpy", "torch"])
+def test_a_transform_that_writes_into_its_input_changes_no_data(framework, request):
+    """Shuffled it gets copies; otherwise the write raises."""
+    if framework == "torch":
+        request.getfixturevalue("torch")
+    X, y, extras = images_of(30)
+    before = X.copy()
+    for some in ({}, extras):
+        options = {"extras": some, "transform": darken_in_place, "framework": framework}
+        assert all((batch == 0).all() for batch, _ in ArrayLoader(X, y, 7, shuffle=True, **options))
+        with pytest.raises(ValueError, match="read-only"):
+            next(iter(ArrayLoader(X, y, 7, **options)))
+    np.testing.assert_array_equal(X, before)
+
+
 @pytest.mark.parametrize("shuffle", [True, False])
 @pytest.mark.parametrize("transform", [None, TRANSFORMS])
 @pytest.mark.parametrize("batch_size", [1, 4, 100])
@@ -249,16 +295,44 @@ def test_tensors_are_the_arrays_to_the_bit(torch, batch_size, shuffle, transform
                 np.testing.assert_array_equal(tensor.numpy(), array)
 
 
-def test_tensors_share_the_memory_of_the_arrays(torch, tmp_path):
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_a_loader_of_tensors_shares_the_memory_of_the_arrays(torch, tmp_path, shuffle):
     """Files in memory included, without a warning; what may not be written is copied."""
     X, y, _ = images_of(100)
     np.save(tmp_path / "X.npy", X)
     for array in (X, np.load(tmp_path / "X.npy", mmap_mode="c")):
-        batch, _ = next(iter(ArrayLoader(array, y, 100, framework="torch")))
-        assert np.shares_memory(batch.numpy(), array)
+        loader = ArrayLoader(array, y, 100, shuffle=shuffle, framework="torch")
+        list(loader)
+        array[:] = 7
+        assert (next(loader.batches(1))[0] == 7).all()
     X.flags.writeable = False
-    batch, _ = next(iter(ArrayLoader(X, y, 100, framework="torch")))
-    assert not np.shares_memory(batch.numpy(), X)
+    list(ArrayLoader(X, y, 100, shuffle=shuffle, framework="torch"))
+
+
+@pytest.mark.parametrize("batch_size", [7, 64, 140])
+@pytest.mark.parametrize("shuffle", [True, False])
+@pytest.mark.parametrize("transform", [None, lambda X, draws: X, lambda X, draws: X[:, :, ::-1]])
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_writing_into_tensors_changes_no_data(torch, batch_size, shuffle, transform, dtype):
+    """They cannot be protected, so they are copies: normalized or not, targets and extras too."""
+    X, y, extras = images_of(150)
+    X = X.astype(dtype)
+    for some in ({}, {"weights": extras["weights"]}, extras):
+        for normalize in (None, Normalize.unit()):
+            options = {"transform": transform, "normalize": normalize, "extras": some, "framework": "torch"}
+            loader = ArrayLoader(X, y, batch_size, shuffle=shuffle, **options)
+            before = [[tensor.clone() for tensor in tensors_of(batch)] for batch in loader.batches(0)]
+            for batch in loader.batches(0):
+                for tensor in tensors_of(batch):
+                    tensor.zero_()
+            for batch, same in zip(loader.batches(0), before, strict=True):
+                assert all(torch.equal(a, b) for a, b in zip(tensors_of(batch), same, strict=True))
+
+
+def tensors_of(batch):
+    """Return all tensors of a batch."""
+    X, targets = batch
+    return [X, *(targets.values() if isinstance(targets, dict) else [targets])]
 
 
 def test_types_that_torch_can_hardly_compute_with_are_widened(torch):

@@ -44,6 +44,64 @@ def test_elements_may_be_rows_themselves():
     """Boxes, say: four numbers each."""
     boxes = Ragged(np.arange(12.0).reshape(3, 4), np.array([0, 1, 3]))
     assert boxes.take(np.array([1]))[0].tolist() == [[4, 5, 6, 7], [8, 9, 10, 11]]
+    padded = boxes.padded([1, 0], fill=-1)
+    assert padded.dtype == np.float64
+    assert padded.tolist() == [[[4, 5, 6, 7], [8, 9, 10, 11]], [[0, 1, 2, 3], [-1, -1, -1, -1]]]
+
+
+def test_padding_keeps_the_type_whatever_there_is_to_pad():
+    """No sequence chosen, none that holds anything, none at all."""
+    ragged = Ragged.of([[], [1, 2]])
+    for padded, shape in (
+        (ragged.padded([1, 0], 7), (2, 2)),
+        (ragged.padded([0], 7), (1, 0)),
+        (ragged.padded([], 7), (0, 0)),
+    ):
+        assert (padded.dtype, padded.shape) == (np.int32, shape)
+    assert Ragged.of([]).padded([], 7).shape == (0, 0)
+    assert Ragged.of([[], []]).padded([1, 0, 1], 7).shape == (3, 0)
+
+
+bounds = st.none() | st.integers(-25, 25)
+
+
+@given(rows=sequences, start=bounds, stop=bounds, step=st.none() | st.integers(-3, 3).filter(bool))
+def test_a_slice_has_the_sequences_of_a_list(rows, start, stop, step):
+    """Counted from either end, forwards or backwards, and none where there are none."""
+    piece = slice(start, stop, step)
+    sliced = Ragged.of(rows)[piece]
+    assert isinstance(sliced, Ragged)
+    assert [row.tolist() for row in sliced] == rows[piece]
+
+
+def test_a_slice_of_neighbours_copies_nothing():
+    """A part of a large set costs its offsets."""
+    ragged = Ragged.of([[1, 2], [3], [4, 5, 6]])
+    assert np.shares_memory(ragged[1:].values, ragged.values)
+
+
+def test_a_sequence_without_elements_may_be_among_vectors():
+    """An image without a box: the others say that a box has four numbers."""
+    for empty in ([], np.zeros((0, 4))):
+        boxes = Ragged.of([empty, [[1, 2, 3, 4], [5, 6, 7, 8]], empty], dtype=np.float32)
+        assert boxes.values.shape == (2, 4)
+        assert boxes.lengths.tolist() == [0, 2, 0]
+        assert boxes[0].shape == (0, 4)
+    assert Ragged.of([np.zeros((0, 4)), []]).values.shape == (0, 4)
+    assert Ragged.of([[], []]).values.shape == (0,)
+    with pytest.raises(ValueError, match="dimension"):
+        Ragged.of([[[1, 2]], [[1, 2, 3]]])
+
+
+def test_lengths_say_where_sequences_begin():
+    """They are those of all values, and none is negative."""
+    ragged = Ragged.from_lengths(np.arange(5), [2, 0, 3])
+    assert [row.tolist() for row in ragged] == [[0, 1], [], [2, 3, 4]]
+    assert ragged.offsets.dtype == np.int64
+    assert len(Ragged.from_lengths(np.empty(0), [])) == 0
+    for lengths in ([2, 2], [6], [6, -1], []):
+        with pytest.raises(DataError, match="offsets rise from 0 to 5"):
+            Ragged.from_lengths(np.arange(5), lengths)
 
 
 @pytest.mark.parametrize("offsets", [[], [1, 3], [0, 2], [0, 4], [0, 2, 1, 3]])

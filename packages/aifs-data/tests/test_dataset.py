@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import FrozenInstanceError, replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -81,4 +82,8 @@ def test_options_are_the_keyword_only_parameters():
         """Decode nothing."""
 
     assert keyword_defaults(decode) == {"lower": True, "size": 3}
-    assert keyword_defaults(len) == {}
+    assert keyword_defaults(lambda files: files) == {}
+    # Of these nobody could read them, and a cache would take the arrays of one choice for those of another.
+    for other in (partial(decode, lower=False), len):
+        with pytest.raises(TypeError, match="expected a function written with def"):
+            keyword_defaults(other)

@@ -100,6 +100,20 @@ def test_sequences_are_padded_batch_by_batch():
             np.testing.assert_array_equal(array, other)
 
 
+def test_what_pads_sequences_can_be_read_from_the_loader():
+    """As from the loader of the other parts."""
+    loaders = create_data_loaders(load_dataset("reversal", seed=0, n_samples=200), 32, fresh=True)
+    assert (loaders.train.X_padding, loaders.train.y_padding) == (loaders.val.X_padding, loaders.val.y_padding)
+    assert loaders.train.y_padding is not None
+
+
+def test_iterating_again_is_warned_of(caplog):
+    """It is the samples of epoch 0 again, and no fresh ones."""
+    loader = loader_of(10, 4)
+    assert [y.tolist() for _, y in loader] == [y.tolist() for _, y in loader]
+    assert ["take loader.batches(epoch) to train" in record.getMessage() for record in caplog.records] == [True]
+
+
 def test_sizes_are_checked():
     """As everywhere."""
     with pytest.raises(DataError, match="n_samples is an integer of at least 1, got 0"):

@@ -1,5 +1,6 @@
 """The loaders of a data set: chosen by its arrays, normalized, augmented, of the framework that is asked for."""
 
+import pickle
 import subprocess
 import sys
 from dataclasses import replace
@@ -104,14 +105,25 @@ def test_only_the_training_part_is_augmented():
     assert not np.array_equal(first, other)
 
 
-def test_what_moves_pixels_is_refused_where_boxes_or_masks_would_stay():
-    """Noise is allowed."""
+def test_what_may_move_pixels_is_refused_where_boxes_or_masks_would_stay():
+    """Noise is allowed, and a function of one's own that says it moves none."""
+
+    def mirror(X, draws):
+        return X[..., ::-1]
+
+    def darken(X, draws):
+        return X // 2
+
+    darken.moves_pixels = False
     X, y, extras = images_of(6)
     boxes, masks = dataset_of(X, y, extras), dataset_of(X, X[:, 0])
     for dataset in (boxes, masks):
         with pytest.raises(DataError, match="HorizontalFlip moves pixels, and the boxes or masks"):
             create_data_loaders(dataset, 2, transform=[GaussianNoise(1), HorizontalFlip()])
-        assert create_data_loaders(dataset, 2, transform=GaussianNoise(1)).train.transforms
+        with pytest.raises(DataError, match=r"mirror may move pixels.* say so with transform\.moves_pixels = False"):
+            create_data_loaders(dataset, 2, transform=[darken, mirror])
+        assert create_data_loaders(dataset, 2, transform=[GaussianNoise(1), darken]).train.transforms
+    assert create_data_loaders(dataset_of(X, y), 2, transform=mirror).train.transforms
 
 
 @pytest.mark.parametrize(
@@ -131,11 +143,19 @@ def test_an_option_that_does_not_fit_the_set_is_refused(options, message):
         create_data_loaders(load_dataset("moons"), 8, **options)
 
 
-def test_an_unknown_way_to_normalize_is_refused():
-    """With those there are."""
+@pytest.mark.parametrize(("normalize", "got"), [("unit", "'unit'"), (np.ones(3), "array"), (["auto"], r"\['auto'\]")])
+def test_an_unknown_way_to_normalize_is_refused(normalize, got):
+    """With those there are, whatever the inputs are."""
     X, y, _ = images_of(6)
-    with pytest.raises(DataError, match="normalize is 'auto', 'standard', a Normalize or None, got 'unit'"):
-        create_data_loaders(dataset_of(X, y), 2, normalize="unit")
+    for dataset in (dataset_of(X, y), load_dataset("moons")):
+        with pytest.raises(DataError, match=f"normalize is 'auto', 'standard', a Normalize or None, got {got}"):
+            create_data_loaders(dataset, 2, normalize=normalize)
+
+
+def test_fresh_samples_cannot_come_in_an_order_that_is_not_random():
+    """They are drawn in it."""
+    with pytest.raises(DataError, match="order is random by itself: leave shuffle=False out"):
+        create_data_loaders(load_dataset("adding", n_samples=10), 2, fresh=True, shuffle=False)
 
 
 def test_the_loader_is_chosen_by_the_arrays():
@@ -157,6 +177,81 @@ def test_the_loader_is_chosen_by_the_arrays():
     dense = dataset_of(np.ones((5, 4), np.int32), np.ones((5, 4), np.int32), vocabulary=words)
     X, y = next(iter(create_data_loaders(dense, 2).train))
     assert (X.dtype, y.dtype) == (np.int64, np.int64)
+
+
+def test_what_pads_sequences_can_be_read_from_their_loaders():
+    """The vocabularies' ids, else 0 and -100; and the mask that a batch is left with."""
+    words = Vocabulary(["a", "<pad>", "b", "c"], kind="words", pad="<pad>")
+    characters = Vocabulary([".", "a", "b", "c"], kind="characters")
+    ragged = Ragged.of([[2, 2, 3], [2], [3, 0]])
+    for source, target, paddings in (
+        (words, None, (1, 1)),
+        (characters, None, (0, -100)),
+        (characters, words, (0, 1)),
+    ):
+        dataset = dataset_of(ragged, ragged, vocabulary=source, target_vocabulary=target)
+        for loader in create_data_loaders(dataset, 3, shuffle=False):
+            assert (loader.X_padding, loader.y_padding) == paddings
+            _, y = next(iter(loader))
+            assert (y != loader.y_padding).sum(1).tolist() == [3, 1, 2]
+    labelled = create_data_loaders(dataset_of(ragged, np.arange(3), vocabulary=words), 3).train
+    assert (labelled.X_padding, labelled.y_padding) == (1, None)
+    images = create_data_loaders(load_dataset("moons"), 8).train
+    assert (images.X_padding, images.y_padding) == (None, None)
+
+
+def loaders_of_every_kind(**options):
+    """Return loaders of rows, of images with extras, of sequences, of a stream, and of fresh samples of two kinds."""
+    X, y, extras = images_of(30)
+    words = Vocabulary(["<pad>", "a", "b", "c"], kind="words", pad="<pad>")
+    ragged = Ragged.of([np.arange(i % 5) for i in range(30)])
+    stream = np.arange(50, dtype=np.int32)
+    noise = {"normalize": "standard", "transform": GaussianNoise(3)}
+    return [
+        create_data_loaders(load_dataset("moons"), 8, **options),
+        create_data_loaders(dataset_of(X, y, extras), 8, **noise, **options),
+        create_data_loaders(dataset_of(X, y), 8, **options),
+        create_data_loaders(dataset_of(ragged, ragged, vocabulary=words), 8, **options),
+        create_data_loaders(dataset_of(stream, stream, vocabulary=words), 2, context_length=4, **options),
+        create_data_loaders(load_dataset("reversal", n_samples=30), 8, fresh=True, **options),
+        create_data_loaders(load_dataset("shapes", n_samples=10), 4, fresh=True, **noise, **options),
+    ]
+
+
+@pytest.mark.parametrize("framework", ["numpy", "torch"])
+@pytest.mark.parametrize("k", range(7))
+def test_a_loader_can_be_pickled(framework, k):
+    """Used or not, and the copy, in another process, say, gives the same batches."""
+    if framework == "torch":
+        pytest.importorskip("torch", reason="torch is an extra").set_num_threads(1)
+    loaders = loaders_of_every_kind(framework=framework)[k]
+    unused = pickle.dumps(loaders)
+    batches = [[list(loader.batches(epoch, 1)) for loader in loaders] for epoch in range(2)]
+    used = pickle.dumps(loaders)
+    assert len(used) == len(unused)
+    for pickled in (unused, used):
+        copies = pickle.loads(pickled)  # noqa: S301 - the test's own
+        again = [[list(loader.batches(epoch, 1)) for loader in copies] for epoch in range(2)]
+        for array, other in zip(arrays_of(batches), arrays_of(again), strict=True):
+            assert type(array) is type(other)
+            np.testing.assert_array_equal(np.asarray(array), np.asarray(other))
+
+
+def arrays_of(batches):
+    """Return all arrays in lists, tuples and dicts of them."""
+    if isinstance(batches, dict):
+        return arrays_of(list(batches.values()))
+    if isinstance(batches, list | tuple):
+        return [array for each in batches for array in arrays_of(each)]
+    return [batches]
+
+
+def test_a_copy_of_a_loader_protects_its_data_too():
+    """Pickling forgets that a view cannot be written."""
+    pickled = pickle.dumps(create_data_loaders(load_dataset("moons"), 8).val)
+    loader = pickle.loads(pickled)  # noqa: S301 - the test's own
+    with pytest.raises(ValueError, match="read-only"):
+        next(iter(loader))[0][:] = 0
 
 
 def test_torch_that_is_not_installed_is_asked_for_by_name(monkeypatch):

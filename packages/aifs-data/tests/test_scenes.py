@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 
 from aifs_data import load_dataset
-from aifs_data.sources import digit_scenes
+from aifs_data.sources._images import grey_levels, read_digits
 from aifs_data.sources._scenes import _first_that_fits
-from aifs_data.sources._scikit_learn import read_table
 from aifs_data.validation import check_dataset
 from aifs_utils import DataError
 
@@ -123,10 +122,9 @@ def test_every_class_and_every_place_occurs(name):
 
 def test_digits_of_the_parts_have_nothing_in_common():
     """Every scene is traced back to the digit it shows: drawn at their own size they can be recognised."""
-    table, _ = read_table("digits.csv.gz", "load_digits", header=0)
-    pictures = table.astype(int) * 255 // 16
+    pictures = read_digits()[0] * 255 // 16
     pictures[pictures < 64] = 0
-    known = {ink(picture.reshape(8, 8)): i for i, picture in enumerate(pictures)}
+    known = {ink(picture): i for i, picture in enumerate(pictures)}
     dataset = load_dataset("digit-scenes", n_samples=1500, size=12, count_max=1, side_min=8, side_max=8)
     seen = [{known[ink(scene[0])] for scene in part.X} for part in (dataset.train, dataset.val, dataset.test)]
     assert len(seen[0]) > 700  # of 1,078
@@ -143,15 +141,15 @@ def ink(picture):
 
 
 def test_digits_are_enlarged_linearly():
-    """As by interpolation along one axis and then along the other, to the grey level."""
+    """As by interpolation along one axis and then along the other, each to its own side."""
     rng = np.random.default_rng(0)
     images, sides = rng.integers(0, 17, (20, 8, 8)), np.arange(5, 25)
-    enlarged = digit_scenes._enlarged(images, sides, 24)
-    for image, side, picture in zip(images, sides, enlarged, strict=True):
+    numerators, denominators = grey_levels(images, sides, 24)
+    for image, side, picture in zip(images, sides, numerators / denominators, strict=True):
         centres = (np.arange(side) + 0.5) * 8 / side - 0.5
         rows = np.array([np.interp(centres, np.arange(8), column) for column in image.T]).T
         expected = np.array([np.interp(centres, np.arange(8), row) for row in rows]) * 255 / 16
-        assert abs(picture[:side, :side] - (expected - 0.5)).max() <= 0.5 + 1e-9
+        np.testing.assert_allclose(picture[:side, :side], expected, atol=1e-9)
         assert not picture[side:].any()
         assert not picture[:, side:].any()
 

@@ -107,6 +107,51 @@ def test_extras_and_other_types_come_along():
     assert list(targets) == ["y", "weights"]
 
 
+def test_what_pads_can_be_read_from_the_loader():
+    """Of what is padded."""
+    X, y = sequences_of([3, 1]), np.arange(2)
+    both, inputs = RaggedLoader(X, X, 2, X_padding=5), RaggedLoader(X, y, 2, X_padding=5)
+    targets = RaggedLoader(y, X, 2, y_padding=6)
+    assert [(loader.X_padding, loader.y_padding) for loader in (both, inputs, targets)] == [
+        (5, IGNORED),
+        (5, None),
+        (None, 6),
+    ]
+    windows = WindowLoader(y, y, 1, context_length=1)
+    assert (windows.X_padding, windows.y_padding) == (None, None)
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_batches_are_their_own(shuffle):
+    """A learner may change one and the data stay as they are."""
+    X, y, tokens = sequences_of([3, 1, 2, 5]), np.arange(4), np.arange(20)
+    loaders = [
+        RaggedLoader(X, y, 2, shuffle=shuffle, extras={"weights": np.ones(4)}),
+        WindowLoader(tokens, tokens, 2, context_length=3, shuffle=shuffle),
+    ]
+    for _ in range(2):
+        for batch_X, targets in loaders[0].batches(0):
+            batch_X[:] = targets["y"][:] = targets["weights"][:] = -1
+        for batch in loaders[1].batches(0):
+            for array in batch:
+                array[:] = -1
+    assert X.values.tolist() == sequences_of([3, 1, 2, 5]).values.tolist()
+    assert (y.tolist(), tokens.tolist()) == (list(range(4)), list(range(20)))
+
+
+def test_iterating_again_is_warned_of_where_epochs_differ(caplog):
+    """Once for each loader that is shuffled."""
+    X, tokens = sequences_of([3, 1, 2, 5]), np.arange(20)
+    for shuffle, n_warnings in ((False, 0), (True, 2)):
+        for loader in (
+            RaggedLoader(X, X, 2, shuffle=shuffle),
+            WindowLoader(tokens, tokens, 2, context_length=3, shuffle=shuffle),
+        ):
+            for _ in range(3):
+                list(loader)
+        assert len(caplog.records) == n_warnings
+
+
 def test_sequences_that_do_not_fit_are_refused():
     """As arrays are."""
     with pytest.raises(DataError, match="got 2 and 3 rows"):
@@ -138,7 +183,7 @@ def test_every_token_counts_once_in_evaluation(n, context_length, batch_size):
 @settings(deadline=None)
 @given(n=streams, context_length=contexts, batch_size=sizes, epoch=epochs, data=st.data())
 def test_windows_to_train_on_are_whole_and_disjoint(n, context_length, batch_size, epoch, data):
-    """As many in every epoch, fewer than two windows left out; a resumed epoch has the same."""
+    """As many in every epoch, fewer than two windows left out, in the epoch's order; a resumed epoch has the same."""
     tokens = np.arange(n + 1, dtype=np.int32)
 
     def make():
@@ -151,6 +196,7 @@ def test_windows_to_train_on_are_whole_and_disjoint(n, context_length, batch_siz
     loader = make()
     batches = list(loader.batches(epoch))
     assert len(batches) == len(loader)
+    assert [int(window[0]) for X, _ in batches for window in X] == loader.order(epoch).tolist()
     seen = np.concatenate([X.ravel() for X, _ in batches])
     assert len(np.unique(seen)) == len(seen) == loader.n_samples * context_length > n - 2 * context_length
     for X, y in batches:

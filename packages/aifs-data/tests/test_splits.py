@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aifs_data import split_indices
+from aifs_data import Ragged, Split, split_indices
+from aifs_data.splits import parts_in_order, split_groups, take_in_order
 from aifs_utils import DataError
 
 labels = st.lists(st.integers(3, 60), min_size=1, max_size=6).flatmap(
@@ -115,3 +116,104 @@ def test_what_makes_no_sense_is_refused(arguments, message):
     """What was expected, and what was got."""
     with pytest.raises(DataError, match=message):
         split_indices(**{"y": [0, 1] * 10, "seed": 0, **arguments})
+
+
+# --- groups -----------------------------------------------------------------------------------------------------------
+
+groups = st.lists(st.integers(-5, 30), max_size=200).map(lambda others: [0, *others, 1, 2])
+
+
+@settings(deadline=None, max_examples=60)
+@given(groups=groups, seed=seeds, val=fractions, test=fractions)
+def test_a_group_is_never_in_two_parts(groups, seed, val, test):
+    """No sample is lost, and the shares are those of groups."""
+    groups = np.array(groups)
+    n = len(set(groups.tolist()))
+    parts = split_groups(groups, seed=seed, val_fraction=val, test_fraction=test)
+    assert sorted(np.concatenate(parts).tolist()) == list(range(len(groups)))
+    in_parts = [set(groups[part].tolist()) for part in parts]
+    assert sum(map(len, in_parts)) == n
+    assert [len(part) for part in in_parts[1:]] == [max(1, round(val * n)), max(1, round(test * n))]
+
+
+@settings(deadline=None, max_examples=60)
+@given(sizes=st.lists(st.integers(3, 20), min_size=1, max_size=4), seed=seeds)
+def test_the_groups_of_each_class_are_split_in_proportion(sizes, seed):
+    """To the nearest group; how many samples a group has does not matter."""
+    label_of = np.repeat(np.arange(len(sizes)), sizes)
+    group_of = np.repeat(np.arange(len(label_of)), 1 + np.arange(len(label_of)) % 3)
+    parts = split_groups(group_of, seed=seed, val_fraction=0.2, test_fraction=0.2, labels=label_of[group_of])
+    for part in parts[1:]:
+        counts = np.bincount(label_of[np.unique(group_of[part])], minlength=len(sizes))
+        assert counts.tolist() == [max(1, round(0.2 * size)) for size in sizes]
+
+
+def test_samples_of_a_group_follow_one_another_and_groups_come_mixed():
+    """In the order that they have among themselves."""
+    groups = np.arange(300) % 100
+    train, *_ = split_groups(groups, seed=0)
+    assert (groups[train].reshape(-1, 3) == groups[train][::3, np.newaxis]).all()
+    assert (np.diff(train.reshape(-1, 3), axis=1) == 100).all()
+    assert 20 < (np.diff(train[::3]) < 0).sum() < 60
+
+
+def test_groups_of_one_sample_are_split_like_samples():
+    """So the two functions agree where both make sense, labels included."""
+    labels = np.repeat([0, 1, 2], 30)
+    chosen = {"seed": 4, "val_fraction": 0.2, "test_fraction": 0.3}
+    for of_groups, of_samples in (
+        (split_groups(range(90), **chosen, labels=labels), split_indices(labels, **chosen)),
+        (split_groups(range(90), **chosen), split_indices(labels, **chosen, stratify=False)),
+    ):
+        for part, same in zip(of_groups, of_samples, strict=True):
+            np.testing.assert_array_equal(part, same)
+
+
+def test_a_group_may_have_any_name():
+    """Only their order counts."""
+    numbers = np.array([3, 1, 3, 2, 0, 5, 4, 4, 1])
+    for part, same in zip(
+        split_groups(numbers, seed=2), split_groups([f"writer {k}" for k in numbers], seed=2), strict=True
+    ):
+        np.testing.assert_array_equal(part, same)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"groups": []}, r"groups has one entry per sample, .* got shape \(0,\)"),
+        ({"labels": [0] * 5}, "labels has one entry per sample, as groups has, got 5 and 6"),
+        ({"labels": [0, 1, 0, 0, 0, 0]}, "the samples of a group have the same label, got [01] and [01] in group a"),
+        ({"groups": list("aaabbb")}, "^the set has 2 groups, too few .* give more groups or other fractions$"),
+        ({"labels": [0, 0, 0, 0, 1, 1]}, "^class 0 has 2 groups, too few .* or other fractions, or no labels$"),
+        ({"val_fraction": 1}, "val_fraction is a finite number at least 0 and below 1, got 1"),
+        ({"seed": -1}, "seed is an integer of at least 0, got -1"),
+    ],
+)
+def test_groups_that_make_no_sense_are_refused(arguments, message):
+    """What was expected, and what was got."""
+    with pytest.raises(DataError, match=message):
+        split_groups(**{"groups": list("aabbcc"), "seed": 0, **arguments})
+
+
+# --- rows as they are stored ------------------------------------------------------------------------------------------
+
+
+def test_official_parts_follow_one_another():
+    """One of them may be empty."""
+    assert [part.tolist() for part in parts_in_order(np.array([2, 0, 3]))] == [[0, 1], [], [2, 3, 4]]
+
+
+@pytest.mark.parametrize("mapped", [False, True])
+def test_rows_are_taken_in_the_order_of_their_part(tmp_path, mapped):
+    """Of every array, whether it lies in memory or in a file."""
+    X = np.arange(20.0).reshape(10, 2)
+    if mapped:
+        np.save(tmp_path / "X.npy", X)
+        X = np.load(tmp_path / "X.npy", mmap_mode="c")
+    boxes = Ragged.of([[k] * k for k in range(10)])
+    taken = take_in_order(Split(X, np.arange(10), {"boxes": boxes}), np.array([7, 1, 4]))
+    assert taken.y.tolist() == [1, 4, 7]
+    assert taken.X[:, 0].tolist() == [2, 8, 14]
+    assert [row.tolist() for row in taken.extras["boxes"]] == [[1], [4] * 4, [7] * 7]
+    assert not isinstance(taken.X, np.memmap)

@@ -219,13 +219,8 @@ def test_files_of_different_length_are_no_translation(made_up, tmp_path):
 @pytest.mark.parametrize(
     ("name", "file", "data", "message"),
     [
-        ("multi30k-en-fr", "train.en.gz", b"no gzip", "train.en.gz is expected to be a whole gzip file"),
-        (
-            "multi30k-en-fr",
-            "train.en.gz",
-            gzip.compress(b"a\n" * 99, mtime=0)[:-9],
-            "train.en.gz is expected to be a whole gzip",
-        ),
+        ("multi30k-en-fr", "train.en.gz", b"no gzip", "train.en.gz is damaged .*gzip"),
+        ("multi30k-en-fr", "train.en.gz", gzip.compress(b"a\n" * 99, mtime=0)[:-9], "train.en.gz is damaged .*end-of"),
         ("multi30k-en-de", "val.de.gz", gzip.compress(b"\xff", mtime=0), "val.de.gz is expected to be text in UTF-8"),
         ("sst2", "dev.tsv", b"a sentence\t2\n", "dev.tsv is expected to have lines of a sentence, a tab and 0 or 1"),
         ("sst2", "dev.tsv", b"a sentence\n", "got 'a sentence'"),
@@ -319,19 +314,6 @@ def test_words_are_indexed_and_come_back(rows):
     assert [[words[i] for i in indexed[k]] for k in range(len(indexed))] == rows
     if words:
         assert _text.unpacked(_text.packed(words)) == words
-
-
-@settings(deadline=None, max_examples=60)
-@given(groups=st.lists(st.integers(0, 30), max_size=200).map(lambda rest: [0, *rest, 1, 2]), seed=st.integers(0, 99))
-def test_a_group_is_never_in_two_parts(groups, seed):
-    """And no row is lost."""
-    groups = _text.group_equal(groups)
-    parts = _text.parts_by_group(groups, seed=seed)
-    assert sorted(np.concatenate(parts).tolist()) == list(range(len(groups)))
-    train, val, test = (set(groups[part].tolist()) for part in parts)
-    n_groups = len(train | val | test)
-    assert n_groups == len(train) + len(val) + len(test)
-    assert (len(val), len(test)) == (max(1, round(n_groups / 10)),) * 2
 
 
 # --- the grammar ------------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import lazy_loader as lazy
 __getattr__, __dir__, __all__ = lazy.attach(
     __name__,
     submod_attrs={
+        "_loader": ["Loader"],
         "array_loader": ["ArrayLoader"],
         "arrays": ["Ragged"],
         "augment": ["CutOut", "GaussianNoise", "HorizontalFlip", "RandomCrop", "RandomRotation", "RandomShift"],
@@ -19,7 +20,7 @@ __getattr__, __dir__, __all__ = lazy.attach(
         "loaders": ["DataLoaders", "create_data_loaders"],
         "registry": ["describe", "list_datasets", "load_dataset"],
         "sequence_loaders": ["RaggedLoader", "WindowLoader"],
-        "splits": ["split_dataset", "split_indices"],
+        "splits": ["split_dataset", "split_groups", "split_indices"],
         "transforms": ["Normalize", "Standardizer", "standardize"],
         "vocabulary": ["Vocabulary"],
     },

@@ -1,3 +1,4 @@
+from ._loader import Loader as Loader
 from .array_loader import ArrayLoader as ArrayLoader
 from .arrays import Ragged as Ragged
 from .augment import CutOut as CutOut
@@ -24,6 +25,7 @@ from .registry import load_dataset as load_dataset
 from .sequence_loaders import RaggedLoader as RaggedLoader
 from .sequence_loaders import WindowLoader as WindowLoader
 from .splits import split_dataset as split_dataset
+from .splits import split_groups as split_groups
 from .splits import split_indices as split_indices
 from .transforms import Normalize as Normalize
 from .transforms import Standardizer as Standardizer

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from aifs_data.arrays import Ragged
+from aifs_data.arrays import Ragged, padder
 from aifs_utils import DataError
 
 if TYPE_CHECKING:  # it takes milliseconds to import
@@ -18,32 +18,22 @@ if TYPE_CHECKING:  # it takes milliseconds to import
 EXTRAS_PADDING = -1
 
 
-def padder(ragged: Ragged, fill: int | float) -> Callable[[NDArray[np.intp]], NDArray[Any]]:
-    """Return a function from indices to these sequences, shape (n, longest, …), filled up at their ends.
-
-    Integers come as int64, which is what embeddings and losses take.
-    """
-    values, starts, lengths = ragged.values, ragged.offsets[:-1], ragged.lengths
-    dtype = np.dtype(np.int64) if values.dtype.kind in "iu" else values.dtype
-    places = np.arange(int(lengths.max(initial=0)))
-
-    def gather(rows: NDArray[np.intp]) -> NDArray[Any]:
-        chosen = lengths.take(rows)[:, np.newaxis]
-        here = places[: chosen.max(initial=0)]
-        # What lies behind the end of a sequence is read too, clipped to what there is, and then overwritten.
-        padded = values.take(starts.take(rows)[:, np.newaxis] + here, axis=0, mode="clip").astype(dtype, copy=False)
-        padded[here >= chosen] = fill
-        return padded
-
-    return gather
-
-
 def column(array: Any, fill: int | float = EXTRAS_PADDING) -> Callable[[NDArray[np.intp]], NDArray[Any]]:
-    """Return a function from indices to these rows of an array."""
+    """Return a function from indices to these rows of an array; sequences are filled up at their ends.
+
+    Integers in sequences come as int64, which is what embeddings and losses take.
+    """
     if isinstance(array, Ragged):
-        return padder(array, fill)
+        return padder(array, fill, np.int64 if array.dtype.kind in "iu" else array.dtype)
     # Faster than array[rows] here; take's out= would hand every batch the same memory.
     return partial(array.take, axis=0)
+
+
+def read_only(array: NDArray[Any]) -> NDArray[Any]:
+    """Return a view of an array that cannot be written through."""
+    view = array.view(np.ndarray)  # of a file in memory too: its own class makes every slice slower
+    view.flags.writeable = False
+    return view
 
 
 def cut(arrays: list[Any], size: int) -> Iterator[list[Any]]:

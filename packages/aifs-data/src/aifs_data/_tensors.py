@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +23,7 @@ _WIDER = {"uint16": "int32", "uint32": "int64"}
 
 
 def converter(framework: str, device: str | None) -> Callable[[NDArray[Any]], Any]:
-    """Return what makes an array one of this framework: for NumPy, what gives it back as it is.
+    """Return what makes an array one of this framework: for NumPy, what gives it back as it is. It can be pickled.
 
     Raises
     ------
@@ -29,7 +31,7 @@ def converter(framework: str, device: str | None) -> Callable[[NDArray[Any]], An
         When there is no such framework, it is not installed, or has no such device.
     """
     if framework == "numpy" and device is None:
-        return lambda array: array
+        return _as_it_is
     if framework != "torch":
         wanted = "framework is 'numpy', without a device, or 'torch'"
         raise DataError(f"{wanted}, got framework={framework!r} and device={device!r}")
@@ -41,20 +43,25 @@ def converter(framework: str, device: str | None) -> Callable[[NDArray[Any]], An
             reason = str(error).partition("\n")[0]
             raise DataError(f"torch cannot use device={device!r} here ({reason}): take 'cpu' or None") from error
 
-    def convert(array: NDArray[Any]) -> Any:
-        wider = _WIDER.get(array.dtype.name)
-        array = array if wider is None else array.astype(wider)
-        # An array that may not be written, or lies in memory in another order, has no tensor that shares its memory.
-        tensor = torch.from_numpy(np.require(array, requirements=["C", "W"]))
-        return tensor if device is None else tensor.to(device)
+    return partial(_as_tensor, device=device)
 
-    return convert
+
+def _as_it_is(array: NDArray[Any]) -> NDArray[Any]:
+    return array
+
+
+def _as_tensor(array: NDArray[Any], *, device: str | None) -> Any:
+    import torch  # at each call, since a module cannot be pickled; `converter` has seen that it is there
+
+    wider = _WIDER.get(array.dtype.name)
+    array = array if wider is None else array.astype(wider)
+    # An array that may not be written, or lies in memory in another order, has no tensor that shares its memory.
+    tensor = torch.from_numpy(np.require(array, requirements=["C", "W"]))
+    return tensor if device is None else tensor.to(device)
 
 
 def import_torch() -> Any:
     """Return the module, or say how to get it."""
-    from importlib import import_module
-
     try:
         return import_module("torch")
     except ModuleNotFoundError as error:
@@ -70,7 +77,7 @@ def normalizer(normalize: Normalize, convert: Callable[[NDArray[Any]], Any], *, 
     # Numbers stay numbers: as tensors they would have to be on the tensor's device.
     scale, shift = (
         convert(values) if isinstance(values, np.ndarray) else None if values is None else float(values)
-        for values in (normalize.scale, normalize.shift)
+        for values in (normalize._scale, normalize._shift)
     )
 
     def apply(tensor: Any) -> Any:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
+from operator import methodcaller
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from aifs_data._columns import check_rows, column, cut, joined, packed, slices
+from aifs_data._columns import check_rows, column, cut, joined, packed, read_only, slices
 from aifs_data._loader import Loader, as_transforms
 from aifs_data._tensors import converter, normalizer
 from aifs_data.arrays import Ragged
@@ -43,18 +44,18 @@ class ArrayLoader(Loader):
     seed : int
         What the order of an epoch is drawn with, together with the epoch's number.
     shuffle : bool
-        Whether each epoch has an order of its own. Otherwise the samples come as they are, as views of `X` and `y`.
+        Whether each epoch has an order of its own. Otherwise the samples come as they are.
     drop_last : bool
         Whether to leave out a last batch that is not full.
     extras : mapping of str to ndarray or Ragged, optional
         What there is beside them. Then a batch is ``(X, {"y": y, **extras})``; Ragged ones are padded with -1.
     transform : callable or sequence of callables, optional
-        Augmentation, see `aifs_data.augment`: of the images as they are stored, before they are normalized.
+        Augmentation, see `aifs_data.augment`: of the images as they are stored, before they are normalized. What is
+        not shuffled it gets as views that cannot be written.
     normalize : Normalize, optional
         How images become float32.
     framework : {"numpy", "torch"}
-        What the batches are made of. Tensors share the memory of the arrays where they can, and have the same order and
-        the same numbers.
+        What the batches are made of; tensors have the same order and the same numbers.
     device : str, optional
         Of torch. The arrays are moved there once and batches gathered there; with a `transform` each batch is moved.
 
@@ -63,6 +64,13 @@ class ArrayLoader(Loader):
     DataError
         When the arrays are empty or of different length, or a size is no positive integer; when torch is asked for
         and is not there.
+
+    Notes
+    -----
+    No batch can change the data. Shuffled ones are copies, to be kept or overwritten. Others are views where they are
+    of NumPy and neither transformed nor normalized, and writing to one raises ValueError; tensors, which cannot be
+    protected, are copies. On the CPU a loader of tensors takes no memory for the set beside that of the arrays, where
+    they may be written and torch has their type.
 
     Examples
     --------
@@ -94,10 +102,14 @@ class ArrayLoader(Loader):
         self.normalize = normalize
         self.framework, self.device = framework, device
         self._convert = converter(framework, device)
-        super().__init__(len(y), batch_size, seed=seed, drop_last=drop_last)
+        epochs_differ = shuffle or bool(self.transforms)
+        super().__init__(len(y), batch_size, seed=seed, drop_last=drop_last, epochs_differ=epochs_differ)
 
     def order(self, epoch: int) -> NDArray[np.intp]:
-        """Return the indices of the samples in the order of that epoch, shape (n_samples,)."""
+        """Return the rows of the arrays in the order of that epoch, shape (n_samples,).
+
+        Not shuffled they are 0, 1, …, and batches are slices.
+        """
         epoch = require_count("epoch", epoch, at_least=0)
         if not self.shuffle:
             return np.arange(self.n_samples)
@@ -134,7 +146,7 @@ class ArrayLoader(Loader):
     def _stages(self, epoch: int) -> tuple[Gather, Callable[[list[Any]], list[Any]]]:
         """Return how samples are gathered, by a piece of the epoch's order, and how they are then finished."""
         order = self.order(epoch) if self.shuffle else None
-        gather = self._rows_in_place if order is None else self._rows_gathered(order)
+        gather = self._rows_in_place() if order is None else self._rows_gathered(order)
         if self.transforms:
             gather = self._rows_transformed(gather, epoch, order)
         normalize, in_place = None if self.normalize is None else self.normalize.apply, self.shuffle
@@ -163,11 +175,13 @@ class ArrayLoader(Loader):
 
         return transformed
 
-    def _rows_in_place(self, piece: slice) -> list[Any]:
-        return [
-            column(array)(np.arange(*piece.indices(self.n_samples))) if isinstance(array, Ragged) else array[piece]
+    def _rows_in_place(self) -> Gather:
+        rows = np.arange(self.n_samples)
+        columns = [
+            _in_order(column(array), rows) if isinstance(array, Ragged) else read_only(array).__getitem__
             for array in (self.X, self.y, *self.extras.values())
         ]
+        return lambda piece: [rows_of(piece) for rows_of in columns]
 
     def _rows_gathered(self, order: NDArray[np.intp]) -> Gather:
         # Labels are gathered once for the epoch: they are small, and a call for each batch costs more than they do.
@@ -181,12 +195,13 @@ class ArrayLoader(Loader):
         size, first, end = self.batch_size, start * self.batch_size, self._end()
         at_once = self._whole_batches(_FINISHED_AT_ONCE)
         order = self._convert(self.order(epoch)[first:end]) if self.shuffle else None
-        pieces: Iterator[tuple[Any, ...]] = zip(
-            *(_tensor_pieces(tensor, order, slice(first, end), at_once) for tensor in self._tensors), strict=True
-        )
+        columns = [_tensor_pieces(tensor, order, slice(first, end), at_once) for tensor in self._tensors]
+        # In their own order the pieces are views of the data, which normalizing copies.
+        finish: list[Callable[[Any], Any] | None] = [None if self.shuffle else methodcaller("clone")] * len(columns)
         if self.normalize is not None:
-            normalize = normalizer(self.normalize, self._convert, in_place=self.shuffle)
-            pieces = ((normalize(X), *others) for X, *others in pieces)
+            finish[0] = normalizer(self.normalize, self._convert, in_place=self.shuffle)
+        finished = (column if each is None else map(each, column) for each, column in zip(finish, columns, strict=True))
+        pieces: Iterator[tuple[Any, ...]] = zip(*finished, strict=True)
         if at_once == size:
             yield from pieces
         else:
@@ -207,7 +222,7 @@ def _in_order(rows_of: Callable[[Any], NDArray[Any]], order: NDArray[np.intp]) -
 
 
 def _tensor_pieces(tensor: Any, order: Any, rows: slice, size: int) -> Iterator[Any]:
-    """Return the rows of a tensor in this order, or these in their own where there is none, so many at a time."""
+    """Return copies of a tensor's rows in this order, or views of these where there is none, so many at a time."""
     # `split` makes all pieces in one call; a slice of a tensor takes microseconds.
     if order is None:
         return iter(tensor[rows].split(size))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import mmap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
@@ -36,6 +36,8 @@ class Ragged:
     >>> words.padded([0, 1], fill=0)
     array([[7, 8, 9],
            [5, 0, 0]], dtype=int32)
+    >>> list(words[1:])
+    [array([5], dtype=int32)]
     """
 
     values: NDArray[Any]
@@ -48,19 +50,44 @@ class Ragged:
 
     @classmethod
     def of(cls, sequences: Iterable[Sequence[Any]], dtype: Any = np.int32) -> Ragged:
-        """Return these sequences; `dtype` is that of their elements."""
+        """Return these sequences of numbers, or of vectors; `dtype` is that of the numbers."""
         rows = [np.asarray(sequence, dtype=dtype) for sequence in sequences]
-        offsets = np.zeros(len(rows) + 1, dtype=np.int64)
-        np.cumsum([len(row) for row in rows], out=offsets[1:])
-        return cls(np.concatenate(rows) if rows else np.empty(0, dtype=dtype), offsets)
+        # An empty list does not say what its elements would be: numbers, unless others hold vectors.
+        shape = max((row.shape[1:] for row in rows), key=len, default=())
+        filled = [row.reshape(0, *shape) if row.shape == (0,) else row for row in rows]
+        return cls.from_lengths(np.concatenate([np.empty((0, *shape), dtype), *filled]), [len(row) for row in rows])
+
+    @classmethod
+    def from_lengths(cls, values: NDArray[Any], lengths: Sequence[int] | NDArray[np.integer]) -> Ragged:
+        """Return the sequences of these lengths that lie one after another in `values`.
+
+        Raises
+        ------
+        DataError
+            When the lengths are not those of as many values, or one is negative.
+        """
+        offsets = np.zeros(len(lengths) + 1, dtype=np.int64)
+        np.cumsum(lengths, out=offsets[1:])
+        return cls(values, offsets)
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
-    def __getitem__(self, i: int) -> NDArray[Any]:
-        """Return sequence i, as a view."""
-        i = range(len(self))[i]
-        return self.values[self.offsets[i] : self.offsets[i + 1]]
+    @overload
+    def __getitem__(self, i: int) -> NDArray[Any]: ...
+
+    @overload
+    def __getitem__(self, i: slice) -> Ragged: ...
+
+    def __getitem__(self, i: int | slice) -> NDArray[Any] | Ragged:
+        """Return sequence i as a view, or those of a slice as a `Ragged`, whose values are a view if they adjoin."""
+        chosen = range(len(self))[i]
+        if isinstance(chosen, int):
+            return self.values[self.offsets[chosen] : self.offsets[chosen + 1]]
+        if chosen.step != 1:
+            return self.take(np.arange(len(self))[i])
+        offsets = self.offsets[chosen.start : chosen.start + len(chosen) + 1]
+        return Ragged(self.values[offsets[0] : offsets[-1]], offsets - offsets[0])
 
     def __repr__(self) -> str:
         longest = int(self.lengths.max()) if len(self) else 0
@@ -84,19 +111,34 @@ class Ragged:
     def take(self, rows: NDArray[np.intp]) -> Ragged:
         """Return these sequences, in this order."""
         lengths = self.lengths[rows]
-        offsets = np.zeros(len(lengths) + 1, dtype=np.int64)
-        np.cumsum(lengths, out=offsets[1:])
         # Element j of the result is element j - (where its sequence starts there) + (where it starts here).
-        positions = np.arange(offsets[-1]) + np.repeat(self.offsets[:-1][rows] - offsets[:-1], lengths)
-        return Ragged(self.values[positions], offsets)
+        starts = np.cumsum(lengths) - lengths
+        positions = np.arange(lengths.sum()) + np.repeat(self.offsets[:-1][rows] - starts, lengths)
+        return Ragged.from_lengths(self.values[positions], lengths)
 
     def padded(self, rows: Sequence[int] | NDArray[np.intp], fill: int | float) -> NDArray[Any]:
-        """Return these sequences as an array of shape (len(rows), longest), what is shorter filled up at its end."""
-        chosen = self.take(np.asarray(rows, dtype=np.intp))
-        lengths = chosen.lengths
-        out = np.full((len(lengths), int(lengths.max(initial=0))), fill, dtype=self.values.dtype)
-        out[np.arange(out.shape[1]) < lengths[:, np.newaxis]] = chosen.values
-        return out
+        """Return these sequences as an array of shape (len(rows), longest, …), what is shorter filled up at its end."""
+        return padder(self, fill)(np.asarray(rows, dtype=np.intp))
+
+
+def padder(ragged: Ragged, fill: int | float, dtype: Any = None) -> Callable[[NDArray[np.intp]], NDArray[Any]]:
+    """Return ``ragged.padded`` as a function of the rows, of another type if one is given.
+
+    For many batches: what is the same for all of them is computed once.
+    """
+    values, starts, lengths = ragged.values, ragged.offsets[:-1], ragged.lengths
+    dtype = values.dtype if dtype is None else dtype
+    places = np.arange(int(lengths.max(initial=0)))
+
+    def gather(rows: NDArray[np.intp]) -> NDArray[Any]:
+        chosen = lengths.take(rows)[:, np.newaxis]
+        here = places[: chosen.max(initial=0)]
+        # What lies behind the end of a sequence is read too, clipped to what there is, and then overwritten.
+        padded = values.take(starts.take(rows)[:, np.newaxis] + here, axis=0, mode="clip").astype(dtype, copy=False)
+        padded[here >= chosen] = fill
+        return padded
+
+    return gather
 
 
 def take_rows(array: Any, rows: NDArray[np.intp]) -> Any:

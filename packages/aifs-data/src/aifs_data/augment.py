@@ -1,8 +1,9 @@
 """Augmentation of images, a batch at a time, that is a pure function of (seed, epoch, sample).
 
 A transform is a callable ``transform(X, draws) -> X`` from images (n, channels, height, width) to as many of the same
-shape and type; it leaves its input as it is and takes all randomness from `draws` (`aifs_data.draws.Draws`), so that a
-sample is treated alike in whatever batch it comes. A function of one's own will do:
+shape and type. It leaves its input as it is (of a set that is not shuffled, it gets views that cannot be written) and
+takes all randomness from `draws` (`aifs_data.draws.Draws`), so that a sample is treated alike in whatever batch it
+comes. A function of one's own will do:
 
 >>> import numpy as np
 >>> def darken(X, draws):
@@ -12,7 +13,8 @@ sample is treated alike in whatever batch it comes. A function of one's own will
 (2, 1, 28, 28)
 
 Only the images are changed: what says where something is in them (boxes, masks) would not follow a transform that
-moves pixels, so `create_data_loaders` refuses those, by their attribute `moves_pixels`, for such data.
+moves pixels. For such data `create_data_loaders` takes only transforms whose attribute `moves_pixels` is False, so a
+function of one's own has to say so: ``darken.moves_pixels = False``.
 
 References
 ----------

@@ -246,6 +246,7 @@ class Dataset:
         """What a run's manifest keeps, in JSON types: with it the same data can be had again, and recognised."""
         return {
             "name": self.name,
+            "title": self.info.title,
             "source": self.source,
             "is_standin": self.is_standin,
             "standin": self.standin,
@@ -285,8 +286,10 @@ class Source(NamedTuple):
 
 
 def keyword_defaults(function: Callable[..., Any]) -> dict[str, Any]:
-    """Return a function's keyword-only parameters with their defaults."""
-    return dict(getattr(function, "__kwdefaults__", None) or {})
+    """Return the keyword-only parameters, with their defaults, of a function that is written with ``def``."""
+    if not hasattr(function, "__kwdefaults__"):  # a partial, say: what it binds is no parameter, and not to be lost
+        raise TypeError(f"expected a function written with def, whose parameters can be read, got {function!r}")
+    return dict(function.__kwdefaults__ or {})
 
 
 def _n_rows(array: Any) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +40,24 @@ class RemoteFile:
     def name(self) -> str:
         """The file's name, without its folder."""
         return self.path.rpartition("/")[2]
+
+
+def remote_files(folder: str, *, urls: Sequence[str], facts: Mapping[str, tuple[int, str]]) -> dict[str, RemoteFile]:
+    """Return files that lie side by side on every server, by name.
+
+    Parameters
+    ----------
+    folder : str
+        Where they lie on a mirror and in the cache.
+    urls : sequence of str
+        Those of the folders that hold them, the best first, each with the slash at its end.
+    facts : mapping of str to (int, str)
+        The size and the SHA-256 of each file, by name.
+    """
+    return {
+        name: RemoteFile(path=f"{folder}/{name}", size=size, sha256=sha256, urls=tuple(url + name for url in urls))
+        for name, (size, sha256) in facts.items()
+    }
 
 
 @dataclass(frozen=True, kw_only=True)

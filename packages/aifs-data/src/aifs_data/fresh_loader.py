@@ -35,13 +35,16 @@ class FreshLoader(Loader):
     batch_size : int
         Samples in a batch; the last one of an epoch has what is left.
     make_loader : callable
-        ``make_loader(part, batch_size)`` returns the loader, not shuffled, that makes batches of what was drawn.
+        ``make_loader(part, batch_size)`` returns the loader, not shuffled, that makes batches of what was drawn: views
+        that cannot be written, or copies, as that loader says.
     seed : int
         Of the `transform`; the samples have the data set's.
     drop_last : bool
         Whether to leave out a last batch that is not full.
     transform : callable or sequence of callables, optional
         Augmentation, see `aifs_data.augment`.
+    X_padding, y_padding : int or float, optional
+        What those loaders fill up shorter inputs and targets with, for whoever reads it here.
     """
 
     def __init__(
@@ -54,10 +57,14 @@ class FreshLoader(Loader):
         seed: int = 0,
         drop_last: bool = False,
         transform: Transform | Sequence[Transform] | None = None,
+        X_padding: int | float | None = None,
+        y_padding: int | float | None = None,
     ) -> None:
         self.draw, self.make_loader = draw, make_loader
         self.transforms = as_transforms(transform)
-        super().__init__(require_count("n_samples", n_samples), batch_size, seed=seed, drop_last=drop_last)
+        self.X_padding, self.y_padding = X_padding, y_padding
+        n_samples = require_count("n_samples", n_samples)
+        super().__init__(n_samples, batch_size, seed=seed, drop_last=drop_last, epochs_differ=True)
 
     def order(self, epoch: int) -> NDArray[np.intp]:
         """Return the numbers of the samples of that epoch, shape (n_samples,)."""

@@ -1,6 +1,6 @@
 """Batches of arrays in memory, in an order that is a pure function of (seed, epoch).
 
-A loader has no state: where a run stands is two integers, the epoch and the next batch. `create_data_loaders` chooses
+Where a run stands is two integers, the epoch and the next batch, and the run keeps them. `create_data_loaders` chooses
 the loader by what the arrays are; the loaders themselves are in `array_loader`, `sequence_loaders` and `fresh_loader`.
 """
 
@@ -65,7 +65,14 @@ def create_data_loaders(
     samples without end, ``fresh=True`` `FreshLoader`  as above, of other samples in each epoch
     =================================== ============== ==========================================================
 
-    Token ids are batched as int64.
+    Token ids are batched as int64. Train with ``loaders.train.batches(epoch)``; a plain loop is epoch 0 every time.
+
+    Shorter sequences of a batch are filled up at their ends, inputs with ``loader.X_padding`` and targets with
+    ``loader.y_padding``. These are the ids for padding in the vocabularies of X and of y: of y too, since targets are
+    also fed to a decoder, whose input must be a token; so give a loss of torch ``ignore_index=loader.y_padding``. Where
+    a vocabulary has no such id they are 0, which is a token, and -100, which is none and which torch's losses leave
+    out. A mask is ``y != loader.y_padding``, or ``X != loader.X_padding`` where the vocabulary has an id for padding;
+    the lengths are ``mask.sum(1)``.
 
     Parameters
     ----------
@@ -84,7 +91,8 @@ def create_data_loaders(
         "auto" makes float32 from 0 to 1 of uint8 images and leaves other inputs alone; "standard" shifts and scales
         images by the mean and standard deviation of each channel over the training part. None leaves uint8 as it is.
     transform : callable or sequence of callables, optional
-        Augmentation of the training part, see `aifs_data.augment`.
+        Augmentation of the training part, see `aifs_data.augment`. Where the set has masks, or extras such as boxes,
+        only transforms whose attribute `moves_pixels` is False.
     framework : {"numpy", "torch"}
         What the batches are made of.
     device : str, optional
@@ -92,7 +100,8 @@ def create_data_loaders(
     context_length : int, optional
         Tokens in a sample of a stream.
     fresh : bool
-        Whether each epoch has new training samples, where the set can draw them without end.
+        Whether each epoch has new training samples, where the set can draw them without end. Their order is random by
+        itself.
 
     Returns
     -------
@@ -108,63 +117,65 @@ def create_data_loaders(
     size = max(batch_size, _LEAST_EVAL_BATCH_SIZE) if eval_batch_size is None else eval_batch_size
     size = require_count("eval_batch_size", size)
     transforms = as_transforms(transform)
-    make = _maker(dataset, seed, context_length, transforms, normalize, {"framework": framework, "device": device})
+    options = {"seed": seed, "framework": framework, "device": device}
+    make = _maker(dataset, context_length, transforms, normalize, options)
+    augmentation = {"transform": transforms} if transforms else {}
     train: Loader
     if fresh:
-        train = _fresh_loader(dataset, batch_size, seed, drop_last, transforms, make)
+        if not shuffle:
+            raise DataError("fresh=True draws samples whose order is random by itself: leave shuffle=False out")
+        train = _fresh_loader(dataset, batch_size, make, seed=seed, drop_last=drop_last, **augmentation)
     else:
-        train = make(dataset.train, batch_size, shuffle=shuffle, drop_last=drop_last, transform=transforms)
+        train = make(dataset.train, batch_size, shuffle=shuffle, drop_last=drop_last, **augmentation)
     val, test = (make(part, size) if len(part) else None for part in (dataset.val, dataset.test))
     return DataLoaders(train, val, test)
 
 
 def _maker(
     dataset: Dataset,
-    seed: int,
     context_length: int | None,
     transforms: tuple[Transform, ...],
     normalize: Normalize | str | None,
-    tensors: dict[str, Any],
+    options: dict[str, Any],
 ) -> Callable[..., Loader]:
     """Return a function (part, batch_size, **options) to the loader that the arrays of a data set need."""
     kind = _kind(dataset, context_length)
     if transforms:
         _check_transforms(dataset, kind, transforms)
     normalize = _normalizing(dataset, kind, normalize)
-
-    def make(part: Split, batch_size: int, *, transform: tuple[Transform, ...] = (), **options: Any) -> Loader:
-        options |= {"seed": seed, **tensors}
-        if kind == "ragged":
-            options |= _paddings(dataset)
-            return RaggedLoader(part.X, part.y, batch_size, extras=part.extras, **options)
-        if context_length is not None:
-            return WindowLoader(part.X, part.y, batch_size, context_length=context_length, **options)
-        X, y = part.X, part.y
-        if dataset.vocabulary is not None:
-            X, y = _as_ids(X), _as_ids(y)
-        return ArrayLoader(X, y, batch_size, extras=part.extras, transform=transform, normalize=normalize, **options)
-
-    return make
+    # Partial functions and no closures: a loader of fresh samples keeps its own, and is pickled with it.
+    if kind == "ragged":
+        return partial(_ragged_loader, **_paddings(dataset), **options)
+    if kind == "stream":
+        return partial(_window_loader, context_length=context_length, **options)
+    return partial(_array_loader, as_ids=dataset.vocabulary is not None, normalize=normalize, **options)
 
 
-def _fresh_loader(
-    dataset: Dataset,
-    batch_size: int,
-    seed: int,
-    drop_last: bool,
-    transforms: tuple[Transform, ...],
-    make: Callable[..., Loader],
-) -> FreshLoader:
+def _ragged_loader(part: Split, batch_size: int, **options: Any) -> RaggedLoader:
+    return RaggedLoader(part.X, part.y, batch_size, extras=part.extras, **options)
+
+
+def _window_loader(part: Split, batch_size: int, **options: Any) -> WindowLoader:
+    return WindowLoader(part.X, part.y, batch_size, **options)
+
+
+def _array_loader(part: Split, batch_size: int, *, as_ids: bool, **options: Any) -> ArrayLoader:
+    X, y = (_as_ids(part.X), _as_ids(part.y)) if as_ids else (part.X, part.y)
+    return ArrayLoader(X, y, batch_size, extras=part.extras, **options)
+
+
+def _fresh_loader(dataset: Dataset, batch_size: int, make: Callable[..., Loader], **options: Any) -> FreshLoader:
     if dataset.draw is None:
         raise DataError(f"fresh=True is for samples without end, which {dataset.name} does not have: leave it out")
+    same_kind = make(dataset.train, batch_size)
     return FreshLoader(
         partial(dataset.draw, "train"),
         len(dataset.train),
         batch_size,
-        seed=seed,
-        drop_last=drop_last,
-        transform=transforms,
         make_loader=make,
+        X_padding=same_kind.X_padding,
+        y_padding=same_kind.y_padding,
+        **options,
     )
 
 
@@ -187,38 +198,42 @@ def _kind(dataset: Dataset, context_length: int | None) -> str:
 def _check_transforms(dataset: Dataset, kind: str, transforms: tuple[Transform, ...]) -> None:
     if kind != "rows" or dataset.train.X.ndim != 4:
         raise DataError(f"a transform is for images, which the inputs of {dataset.name} are not: leave it out")
-    located = bool(dataset.train.extras) or dataset.train.y.ndim > 2
-    moving = [type(transform).__name__ for transform in transforms if getattr(transform, "moves_pixels", False)]
-    if located and moving:
-        raise DataError(
-            f"{moving[0]} moves pixels, and the boxes or masks of {dataset.name} would stay where they are: "
-            "take transforms that move none"
-        )
+    if not dataset.train.extras and dataset.train.y.ndim <= 2:
+        return
+    for transform in transforms:
+        moves = getattr(transform, "moves_pixels", None)
+        if moves is not False:
+            name = getattr(transform, "__name__", type(transform).__name__)
+            raise DataError(
+                f"{name} {'moves' if moves else 'may move'} pixels, and the boxes or masks of {dataset.name} would "
+                "stay where they are: take transforms that move none, and where one of your own does not, "
+                "say so with transform.moves_pixels = False"
+            )
 
 
 def _normalizing(dataset: Dataset, kind: str, normalize: Normalize | str | None) -> Normalize | None:
     """Return how the inputs of a data set are normalized."""
     X = dataset.train.X
     images = kind == "rows" and X.ndim == 4
-    if normalize is None or (normalize == "auto" and not (images and X.dtype == np.uint8)):
+    # Comparing an array, which somebody may take for an option, gives an array: hence the type first.
+    way = normalize if isinstance(normalize, str) else ""
+    if normalize is None or (way == "auto" and not (images and X.dtype == np.uint8)):
         return None
     from aifs_data.transforms import Normalize  # here, since it costs a run without images its start
 
-    if normalize == "auto":
-        return Normalize.unit()
+    if way not in ("auto", "standard") and not isinstance(normalize, Normalize):
+        raise DataError(f"normalize is 'auto', 'standard', a Normalize or None, got {normalize!r}")
     if not images:
         raise DataError(
             f"normalize={normalize!r} is for images, which the inputs of {dataset.name} are not: leave it out, "
             "and `standardize` the data set where its samples are lists of features"
         )
-    if normalize == "standard":
-        return Normalize.fit(X)
     if isinstance(normalize, Normalize):
         return normalize
-    raise DataError(f"normalize is 'auto', 'standard', a Normalize or None, got {normalize!r}")
+    return Normalize.unit() if way == "auto" else Normalize.fit(X)
 
 
-def _paddings(dataset: Dataset) -> dict[str, int]:
+def _paddings(dataset: Dataset) -> dict[str, Any]:
     """Return what sequences are padded with: the vocabulary's token for it, where there is one."""
     inputs = dataset.vocabulary
     targets = dataset.target_vocabulary or inputs

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,8 +40,8 @@ class RaggedLoader(Loader):
     batch_size : int
         Samples in a batch.
     X_padding : int or float
-        What fills up shorter inputs at their ends, the vocabulary's id for padding. Where it has none, 0: `y` tells
-        what is padding.
+        What fills up shorter inputs at their ends, the vocabulary's id for padding. Where it has none, 0, which may
+        be a token too: then `y` tells what is padding.
     y_padding : int or float
         What fills up shorter targets. By default -100, which torch's losses leave out.
     seed : int
@@ -83,15 +84,16 @@ class RaggedLoader(Loader):
         self.X, self.y, self.extras = X, y, dict(extras or {})
         check_rows(X, y, self.extras)
         self.shuffle = shuffle
-        self._columns = [column(X, X_padding), column(y, y_padding), *map(column, self.extras.values())]
+        self.X_padding = X_padding if isinstance(X, Ragged) else None
+        self.y_padding = y_padding if isinstance(y, Ragged) else None
         self._convert = converter(framework, device)
         # Ordered by the length of the input, and among equals by that of the target.
         sizes = [array.lengths if isinstance(array, Ragged) else np.zeros(len(y), dtype=np.int64) for array in (X, y)]
         self._lengths = sizes[0] * (sizes[1].max() + 1) + sizes[1]
-        super().__init__(len(y), batch_size, seed=seed, drop_last=drop_last)
+        super().__init__(len(y), batch_size, seed=seed, drop_last=drop_last, epochs_differ=shuffle)
 
     def order(self, epoch: int) -> NDArray[np.intp]:
-        """Return the indices of the samples in the order of that epoch, shape (n_samples,), what is left out last."""
+        """Return the rows of the arrays in the order of that epoch, shape (n_samples,), what is left out last."""
         epoch = require_count("epoch", epoch, at_least=0)
         if not self.shuffle:
             return np.arange(self.n_samples)
@@ -110,6 +112,12 @@ class RaggedLoader(Loader):
         for first in range(start * self.batch_size, self._end(), self.batch_size):
             rows = order[first : first + self.batch_size]
             yield packed([convert(gather(rows)) for gather in self._columns], self.extras)
+
+    @cached_property
+    def _columns(self) -> list[Callable[[NDArray[np.intp]], NDArray[Any]]]:
+        X = column(self.X) if self.X_padding is None else column(self.X, self.X_padding)
+        y = column(self.y) if self.y_padding is None else column(self.y, self.y_padding)
+        return [X, y, *map(column, self.extras.values())]
 
 
 class WindowLoader(Loader):
@@ -172,7 +180,7 @@ class WindowLoader(Loader):
                 f"a window of context_length={context_length} tokens does not fit into a stream of {len(X)}: "
                 "take a smaller context_length"
             )
-        super().__init__(self._n_windows(), batch_size, seed=seed, drop_last=drop_last)
+        super().__init__(self._n_windows(), batch_size, seed=seed, drop_last=drop_last, epochs_differ=shuffle)
 
     def __len__(self) -> int:
         """Return the number of batches in an epoch."""
@@ -190,8 +198,8 @@ class WindowLoader(Loader):
         # So many fit whatever the offset, which is up to context_length - 1 or more.
         return max(1, (len(self.X) - self.context_length + 1) // self.context_length)
 
-    def starts(self, epoch: int) -> NDArray[np.intp]:
-        """Return where the windows of that epoch begin, in their order, shape (n_samples,)."""
+    def order(self, epoch: int) -> NDArray[np.intp]:
+        """Return where in the stream the windows of that epoch begin, in their order, shape (n_samples,)."""
         epoch = require_count("epoch", epoch, at_least=0)
         starts = np.arange(self.n_samples) * self.context_length
         if not self.shuffle:
@@ -201,7 +209,7 @@ class WindowLoader(Loader):
         return rng.permutation(starts + rng.integers(0, spare + 1))
 
     def _batches(self, epoch: int, start: int) -> Iterator[Any]:
-        starts, places = self.starts(epoch), np.arange(self.context_length)
+        starts, places = self.order(epoch), np.arange(self.context_length)
         whole = self.n_samples - self._has_short_window
         for batch in range(start, len(self)):
             first = batch * self.batch_size

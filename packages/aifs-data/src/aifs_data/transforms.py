@@ -86,8 +86,8 @@ class Normalize:
 
     mean: Any
     std: Any
-    scale: Any = field(init=False, repr=False)  # one multiplication and one addition are faster than
-    shift: Any = field(init=False, repr=False)  # a subtraction and a division; None where nothing is added
+    _scale: Any = field(init=False, repr=False)  # one multiplication and one addition are faster than
+    _shift: Any = field(init=False, repr=False)  # a subtraction and a division; None where nothing is added
 
     def __post_init__(self) -> None:
         mean, std = np.asarray(self.mean, dtype=np.float64), np.asarray(self.std, dtype=np.float64)
@@ -99,8 +99,8 @@ class Normalize:
         shape = (-1, 1, 1) if mean.ndim else ()
         # [()] makes a number, which is faster to multiply by, of an array without axes.
         scale, shift = (values.astype(np.float32).reshape(shape)[()] for values in (1 / std, -mean / std))
-        object.__setattr__(self, "scale", scale)
-        object.__setattr__(self, "shift", shift if mean.any() else None)
+        object.__setattr__(self, "_scale", scale)
+        object.__setattr__(self, "_shift", shift if mean.any() else None)
 
     @classmethod
     def unit(cls) -> Normalize:
@@ -148,9 +148,9 @@ class Normalize:
             Any shape where mean and std are numbers.
         """
         scaled = X.astype(np.float32, copy=not in_place)
-        scaled *= self.scale
-        if self.shift is not None:
-            scaled += self.shift
+        scaled *= self._scale
+        if self._shift is not None:
+            scaled += self._shift
         return scaled
 
 

@@ -107,5 +107,5 @@ def _join(arrays: Iterable[Any]) -> Any:
     arrays = list(arrays)
     if not isinstance(arrays[0], Ragged):
         return np.concatenate(arrays)
-    offsets = np.concatenate([[0], *(array.lengths for array in arrays)]).cumsum()
-    return Ragged(np.concatenate([array.values for array in arrays]), offsets)
+    values = np.concatenate([array.values for array in arrays])
+    return Ragged.from_lengths(values, np.concatenate([array.lengths for array in arrays]))

@@ -4,6 +4,7 @@ import numpy as np
 
 from aifs_data.checks import require_count, require_number
 from aifs_data.dataset import Dataset, DatasetInfo, Source, Split
+from aifs_data.sources._generated import LICENCE
 
 _CORNERS = ((0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0))
 
@@ -47,7 +48,7 @@ def gate(name: str, outputs: tuple[int, int, int, int], *, remark: str, citation
         n_features=2,
         class_names=("0", "1"),
         feature_names=("x1", "x2"),
-        licence="generated, free to use",
+        licence=LICENCE,
         citation=citation,
         homepage=f"https://en.wikipedia.org/wiki/{name.upper()}_gate",
         description=f"The four points of {name.upper()}. There are no others, so train, validation and test are the "

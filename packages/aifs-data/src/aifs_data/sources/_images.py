@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
 from aifs_data.dataset import ArraySpec, Dataset, DatasetInfo, Split, class_indices
-from aifs_data.splits import carve_validation, split_indices
+from aifs_data.sources._gzip import open_gzip
+from aifs_data.splits import carve_validation, split_indices, take_in_order
 from aifs_utils import DataError
 
 if TYPE_CHECKING:  # it takes milliseconds to import
@@ -70,14 +71,8 @@ def read_idx(path: Path, row_shape: tuple[int, ...]) -> Iterator[Pixels]:
     DataError
         When the file is damaged, or is no such file.
     """
-    import gzip
-    import zlib
-
-    try:
-        with gzip.open(path) as file:
-            yield from _rows(cast("IO[bytes]", file), row_shape)
-    except (gzip.BadGzipFile, EOFError, zlib.error, DataError) as error:
-        raise DataError(f"{path} is damaged ({error}): delete it to get another copy") from error
+    with open_gzip(path) as file:
+        yield from _rows(file, row_shape)
 
 
 def _rows(file: IO[bytes], row_shape: tuple[int, ...]) -> Iterator[Pixels]:
@@ -110,16 +105,16 @@ def digits_standin(info: DatasetInfo, *, seed: int, val_fraction: float) -> Data
     channels, side, _ = image_shape(info)
     X = centred(enlarged(digits, _INK_SIDE)) if side == _IMAGE_SIDE else enlarged(digits, side)
     images = np.repeat(X[:, np.newaxis], channels, axis=1)
-    rest, _, test = (np.sort(rows) for rows in split_indices(labels, seed=0, val_fraction=0))
-    official = Split(images[rest], labels[rest])
-    train, val = carve_validation(official, seed=seed, val_fraction=val_fraction)
+    rest, _, test = split_indices(labels, seed=0, val_fraction=0)
+    whole = Split(images, labels)
+    train, val = carve_validation(take_in_order(whole, rest), seed=seed, val_fraction=val_fraction)
     how = "scaled to 20 × 20 and centred on 28 × 28" if side == _IMAGE_SIDE else f"upscaled to {side} × {side}"
     in_channels = "" if channels == 1 else f", the same in {channels} channels"
     return Dataset(
         digits_info(info),
         train,
         val,
-        Split(images[test], labels[test]),
+        take_in_order(whole, test),
         source="standin",
         standin=f"scikit-learn's digits, {how}{in_channels}",
         seed=seed,
@@ -157,7 +152,7 @@ def read_digits() -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 
 
 def enlarged(digits: NDArray[np.int64], side: int) -> Pixels:
-    """Interpolate between the pixels of digits, in integers: the same on every machine.
+    """Enlarge digits by linear interpolation, in integers: the same on every machine.
 
     Parameters
     ----------
@@ -177,15 +172,36 @@ def enlarged(digits: NDArray[np.int64], side: int) -> Pixels:
     array([255, 255, 255, 255, 255, 255, 255, 191,  64,   0,   0,   0,   0,
              0,   0,   0], dtype=uint8)
     """
-    n = digits.shape[-1]
-    # Where the centre of each new pixel lies between the centres of the old ones, in units of 1 / (2 side).
-    positions = np.clip(n * (2 * np.arange(side) + 1) - side, 0, 2 * side * (n - 1))
-    left, beyond = np.divmod(positions, 2 * side)
-    weights = np.zeros((side, n), dtype=np.int64)
-    np.add.at(weights, (np.arange(side), left), 2 * side - beyond)
-    np.add.at(weights, (np.arange(side), np.minimum(left + 1, n - 1)), beyond)
-    whole = 16 * (2 * side) ** 2
-    return ((weights @ digits @ weights.T * 255 + whole // 2) // whole).astype(np.uint8)
+    numerators, denominators = grey_levels(digits, np.array([side]), side)
+    return ((numerators + denominators // 2) // denominators).astype(np.uint8)
+
+
+def grey_levels(
+    digits: NDArray[np.int64], sides: NDArray[np.int64], room: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Interpolate linearly between the pixels of digits, exactly: grey levels from 0 to 255 as fractions.
+
+    Parameters
+    ----------
+    digits : ndarray of int64, shape (n, 8, 8)
+        From 0 to 16.
+    sides : ndarray of int64, shape (n,) or (1,)
+        How large each digit becomes, or all of them.
+    room : int
+        The largest side, at least.
+
+    Returns
+    -------
+    numerators : ndarray of int64, shape (n, room, room)
+        0 beyond the side.
+    denominators : ndarray of int64, shape (n, 1, 1) or (1, 1, 1)
+    """
+    side = sides[:, np.newaxis, np.newaxis]
+    new, old = np.arange(room)[:, np.newaxis], np.arange(8)
+    # The centre of new pixel i lies at 8 (i + 1/2) / side - 1/2 among those of the old ones; times 2 side, an integer.
+    centres = np.clip(8 * (2 * new + 1) - side, 0, 7 * 2 * side)
+    weights = np.where(new < side, np.maximum(2 * side - abs(centres - 2 * side * old), 0), 0)  # (n, room, 8)
+    return 255 * (weights @ digits @ weights.transpose(0, 2, 1)), 16 * (2 * side) ** 2
 
 
 def centred(digits: Pixels) -> Pixels:

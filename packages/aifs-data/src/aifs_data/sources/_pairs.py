@@ -16,15 +16,17 @@ from aifs_data.vocabulary import BOS, EOS, PAD, UNK, Vocabulary, split_words
 
 if TYPE_CHECKING:  # it takes milliseconds to import
     from aifs_data.downloads import Blocks
-    from aifs_data.sources._text import Arrays, Rows
+    from aifs_data.sources._text import Arrays
+    from aifs_data.splits import Parts
 
 SPECS = {
     "X": ArraySpec(dtype="int32", shape=("n_samples", "length"), low=0, meaning="word ids, <eos> at the end"),
     "y": ArraySpec(dtype="int32", shape=("n_samples", "length"), low=0, meaning="word ids, from <bos> to <eos>"),
 }
 STANDIN = 'made-up pairs, dates in words and in digits ("the third of march …" is "1 9 9 7 - 0 3 - 0 3")'
-FRENCH = "elision"  # l'homme is l' homme
-OTHER = "punctuation"
+# How sentences are split into words, see `aifs_data.vocabulary.split_words`.
+PUNCTUATION = "punctuation"
+ELISION = "elision"  # for French: l'homme is l' homme
 
 _SPECIALS = (PAD, UNK, BOS, EOS)
 
@@ -43,7 +45,7 @@ def pair_blocks(sources: Iterable[Sequence[str]], targets: Iterable[Sequence[str
 def load_pairs(
     info: DatasetInfo,
     arrays: Arrays,
-    parts: tuple[Rows, Rows, Rows],
+    parts: Parts,
     *,
     seed: int,
     min_count: int,
@@ -79,9 +81,7 @@ def load_pairs(
     )
 
 
-def _side(
-    arrays: Arrays, letter: str, parts: tuple[Rows, Rows, Rows], min_count: int, splitting: str
-) -> tuple[list[Ragged], Vocabulary]:
+def _side(arrays: Arrays, letter: str, parts: Parts, min_count: int, splitting: str) -> tuple[list[Ragged], Vocabulary]:
     """Return the sources, or the targets, of all parts, and their vocabulary."""
     rows = stored_rows(arrays, letter)
     samples = [rows.take(part) for part in parts]
@@ -98,4 +98,4 @@ def _side(
 def standin_dates(seed: int, n_pairs: int) -> tuple[Iterator[list[str]], Iterator[list[str]]]:
     """Return the words of dates, and their digits."""
     sources, targets = zip(*_grammar.dates(seed, n_pairs), strict=True)
-    return tokenized(sources, OTHER), tokenized(targets, OTHER)
+    return tokenized(sources, PUNCTUATION), tokenized(targets, PUNCTUATION)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from aifs_data.dataset import Dataset, DatasetInfo, Graph, Split
-from aifs_data.downloads import RemoteFile
+from aifs_data.downloads import RemoteFile, remote_files
 from aifs_data.sources._graphs import neighbours, sparse_ones
 
 if TYPE_CHECKING:  # it takes milliseconds to import
@@ -61,13 +61,10 @@ THE_SPLIT = (
 )
 
 
-def remote_files(name: str, checksums: Mapping[str, tuple[int, str]]) -> tuple[RemoteFile, ...]:
+def graph_files(name: str, checksums: Mapping[str, tuple[int, str]]) -> tuple[RemoteFile, ...]:
     """Return the files of a graph, from the sizes and checksums of "y", "allx", …"""
-    names = {f"ind.{name}.{suffix}": facts for suffix, facts in checksums.items()}
-    return tuple(
-        RemoteFile(path=f"planetoid/{file}", size=size, sha256=sha256, urls=tuple(url + file for url in _URLS))
-        for file, (size, sha256) in names.items()
-    )
+    facts = {f"ind.{name}.{suffix}": of_file for suffix, of_file in checksums.items()}
+    return tuple(remote_files("planetoid", urls=_URLS, facts=facts).values())
 
 
 def decode_graph(files: Mapping[str, Path], name: str) -> Blocks:

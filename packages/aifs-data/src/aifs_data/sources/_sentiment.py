@@ -13,7 +13,8 @@ from aifs_data.vocabulary import PAD, UNK, split_words
 
 if TYPE_CHECKING:  # it takes milliseconds to import
     from aifs_data.downloads import Blocks
-    from aifs_data.sources._text import Arrays, Rows
+    from aifs_data.sources._text import Arrays
+    from aifs_data.splits import Parts
 
 CLASS_NAMES = ("negative", "positive")
 SPECS = {
@@ -30,7 +31,7 @@ def review_blocks(reviews: Sequence[tuple[str, int]], splitting: str) -> Blocks:
 
 
 def load_reviews(
-    info: DatasetInfo, arrays: Arrays, parts: tuple[Rows, Rows, Rows], *, seed: int, min_count: int, splitting: str
+    info: DatasetInfo, arrays: Arrays, parts: Parts, *, seed: int, min_count: int, splitting: str
 ) -> Dataset:
     """Return the reviews of these parts, with the vocabulary of the first."""
     rows, y = stored_rows(arrays, "x"), arrays["y"]

@@ -1,4 +1,4 @@
-"""What the sets of text share: words as positions in a list, vocabularies from a training part, splits by groups.
+"""What the sets of text share: words as positions in a list, and vocabularies from a training part.
 
 A decoder stores sentences as positions in the list of all words, which is sorted by code points. A load counts the
 training part, keeps its frequent words, and renames the positions by a table, so that a vocabulary depends on the split
@@ -18,7 +18,6 @@ import numpy as np
 from aifs_data.arrays import Ragged
 from aifs_data.checks import require_count
 from aifs_data.dataset import Split
-from aifs_data.downloads import RemoteFile
 from aifs_data.vocabulary import BOS, EOS, PAD, UNK, Vocabulary
 from aifs_utils import DataError
 
@@ -31,7 +30,6 @@ if TYPE_CHECKING:  # it takes milliseconds to import
     from aifs_data.downloads import Blocks
 
     Arrays = Mapping[str, NDArray[Any]]
-    Rows = NDArray[np.intp]
 
 
 class Remapped(NamedTuple):
@@ -67,14 +65,14 @@ def index_words(sentences: Iterable[Sequence[str]]) -> tuple[list[str], Ragged]:
     """Return all words, sorted by code points, and the sentences as positions in that list."""
     first_seen: defaultdict[str, int] = defaultdict()
     first_seen.default_factory = first_seen.__len__
-    positions, ends = array("i"), array("q", [0])
+    positions, lengths = array("i"), array("q")
     for sentence in sentences:
         positions.extend(map(first_seen.__getitem__, sentence))
-        ends.append(len(positions))
+        lengths.append(len(sentence))
     words = sorted(first_seen)
     rank = np.empty(len(words), dtype=np.int32)
     rank[[first_seen[word] for word in words]] = np.arange(len(words), dtype=np.int32)
-    return words, Ragged(rank[np.frombuffer(positions, dtype=np.int32)], np.frombuffer(ends, dtype=np.int64))
+    return words, Ragged.from_lengths(rank[np.frombuffer(positions, dtype=np.int32)], lengths)
 
 
 def sentence_blocks(letter: str, sentences: Iterable[Sequence[str]]) -> Blocks:
@@ -94,24 +92,6 @@ def group_equal(rows: Iterable[Any]) -> NDArray[np.int32]:
     """Number the rows so that equal ones, and no others, have the same number: 0, 1, … as they come."""
     numbers: dict[Any, int] = {}
     return np.array([numbers.setdefault(row, len(numbers)) for row in rows], dtype=np.int32)
-
-
-def files_under(folder: str, *, urls: Sequence[str], facts: Mapping[str, tuple[int, str]]) -> dict[str, RemoteFile]:
-    """Return files by name that lie side by side.
-
-    Parameters
-    ----------
-    folder : str
-        On a mirror.
-    urls : sequence of str
-        Those of the folders that hold them, the best first, each with its last slash.
-    facts : mapping of str to (int, str)
-        The size and the SHA-256 of each file.
-    """
-    return {
-        name: RemoteFile(path=f"{folder}/{name}", size=size, sha256=sha256, urls=tuple(url + name for url in urls))
-        for name, (size, sha256) in facts.items()
-    }
 
 
 # --- for loads --------------------------------------------------------------------------------------------------------
@@ -176,46 +156,6 @@ def choose_words(
 def renamed(rows: Ragged, table: NDArray[np.int32]) -> Ragged:
     """Return the rows with each position replaced by its id."""
     return Ragged(table[rows.values], rows.offsets)
-
-
-def parts_in_order(sizes: NDArray[np.int64]) -> tuple[Rows, Rows, Rows]:
-    """Return the rows of three parts of these sizes that follow each other, as an official split is stored."""
-    train, val, test = np.split(np.arange(sizes.sum(), dtype=np.intp), np.cumsum(sizes)[:2])
-    return train, val, test
-
-
-def parts_by_group(
-    groups: NDArray[np.int32], *, seed: int, labels: NDArray[np.int64] | None = None
-) -> tuple[Rows, Rows, Rows]:
-    """Split rows 80 : 10 : 10 by seed, so that rows of one group are never in two parts.
-
-    Parameters
-    ----------
-    groups : ndarray of int32, shape (n_samples,)
-        0, 1, …; the groups are split, not the rows, so that the shares are those of groups.
-    seed : int
-    labels : ndarray of int64, shape (n_samples,), optional
-        The classes, to split each in the same proportions; rows of one group have the same.
-
-    Returns
-    -------
-    train, val, test : ndarray of intp
-        The rows of each part, the groups in random order.
-    """
-    from aifs_data.splits import split_indices
-
-    n_groups = int(groups.max()) + 1
-    of_group = np.zeros(n_groups, dtype=np.int64)
-    if labels is not None:
-        of_group[groups] = labels
-    parts = split_indices(of_group, seed=seed, val_fraction=0.1, test_fraction=0.1)
-    place = np.empty(n_groups, dtype=np.int32)
-    place[np.concatenate(parts)] = np.arange(n_groups, dtype=np.int32)
-    places = place[groups]
-    order = np.argsort(places, kind="stable")
-    ends = np.searchsorted(places[order], np.cumsum([len(part) for part in parts])[:2])
-    train, val, test = np.split(order, ends)
-    return train, val, test
 
 
 def stream_split(tokens: NDArray[np.int32]) -> Split:

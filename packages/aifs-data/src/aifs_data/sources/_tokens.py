@@ -52,6 +52,4 @@ def beginnings(table: NDArray[Any], lengths: NDArray[np.int64]) -> Ragged:
     >>> list(beginnings(np.array([[7, 8, 9], [5, 0, 0]]), np.array([2, 1])))
     [array([7, 8]), array([5])]
     """
-    offsets = np.zeros(len(table) + 1, dtype=np.int64)
-    np.cumsum(lengths, out=offsets[1:])
-    return Ragged(table[np.arange(table.shape[1]) < lengths[:, np.newaxis]], offsets)
+    return Ragged.from_lengths(table[np.arange(table.shape[1]) < lengths[:, np.newaxis]], lengths)

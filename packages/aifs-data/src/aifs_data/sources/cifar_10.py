@@ -95,7 +95,7 @@ def decode(files: Mapping[str, Path]) -> Blocks:
 
 
 def _check_names(path: Path) -> None:
-    names = _read(path, "label_names")
+    (names,) = _read(path, "label_names")
     expected = [name.encode() for name in INFO.class_names]
     if names != expected:
         raise DataError(f"{path} must name the classes {expected}, got {names}")
@@ -112,15 +112,15 @@ def _read_batch(part: str, path: Path) -> Blocks:
     yield f"{part}_y", np.array(labels, dtype=np.int64)
 
 
-def _read(path: Path, *keys: str) -> Any:
+def _read(path: Path, *keys: str) -> list[Any]:
+    """Return what the dict in a file has under these keys."""
     from aifs_data.python2_pickles import read_pickle
 
     content = read_pickle(path)
     try:
-        values = [content[key] for key in keys]
+        return [content[key] for key in keys]
     except (KeyError, TypeError) as error:
         raise DataError(f"{path} must hold a dict with {', '.join(keys)}, got {type(content).__name__}") from error
-    return values if len(values) > 1 else values[0]
 
 
 DOWNLOAD = Download(

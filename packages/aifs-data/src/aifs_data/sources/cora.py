@@ -13,9 +13,9 @@ from aifs_data.sources._planetoid import (
     LICENCE,
     THE_SPLIT,
     decode_graph,
+    graph_files,
     karate_instead,
     load_graph,
-    remote_files,
 )
 
 if TYPE_CHECKING:  # it takes milliseconds to import
@@ -100,6 +100,6 @@ def standin(seed: int) -> Dataset:
     return karate_instead(INFO, seed)
 
 
-DOWNLOAD = Download(files=remote_files(INFO.name, _CHECKSUMS), decode=decode, arrays=_FACTS)
+DOWNLOAD = Download(files=graph_files(INFO.name, _CHECKSUMS), decode=decode, arrays=_FACTS)
 
 SETS = {INFO.name: Source(INFO, load, download=DOWNLOAD, standin=standin)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,8 +12,9 @@ from aifs_data.checks import require_count
 from aifs_data.dataset import Dataset, DatasetInfo, Source, Split
 from aifs_data.sources import digits
 from aifs_data.sources._endless import BLOCK, PARTS, endless_dataset
+from aifs_data.sources._images import grey_levels, read_digits
 from aifs_data.sources._scenes import HOW_THEY_LIE, Layout, Patches, compose, scene_arrays
-from aifs_data.sources._scikit_learn import ORIGIN, read_table
+from aifs_data.sources._scikit_learn import ORIGIN
 from aifs_data.splits import split_indices
 
 if TYPE_CHECKING:  # it takes milliseconds to import
@@ -67,8 +68,7 @@ def load(
 
 def _divided(seed: int) -> Mapping[str, Digits]:
     """Return the digits that each part draws from."""
-    table, labels = read_table("digits.csv.gz", "load_digits", header=0)
-    images = table.astype(np.int64).reshape(-1, 8, 8)
+    images, labels = read_digits()
     rows = split_indices(labels, seed=seed)
     return {part: (images[chosen], labels[chosen]) for part, chosen in zip(PARTS, rows, strict=True)}
 
@@ -78,33 +78,12 @@ def _draw_block(rng: np.random.Generator, part: str, *, layout: Layout, digits_o
 
     def draw_patches(sides: NDArray[np.int64]) -> Patches:
         chosen = rng.integers(0, len(labels), BLOCK)
-        pixels = _enlarged(images[chosen], sides, layout.side_max)
+        numerators, denominators = grey_levels(images[chosen], sides, layout.side_max)
+        pixels = (numerators // denominators).astype(np.uint8)  # rounded down
         return Patches(pixels[:, np.newaxis], pixels >= _LEAST_INK, labels[chosen])
 
     canvas = np.zeros((BLOCK, 1, layout.size, layout.size), dtype=np.uint8)
     return compose(rng, layout, canvas, draw_patches)
-
-
-def _enlarged(images: NDArray[np.int64], sides: NDArray[np.int64], largest: int) -> NDArray[np.uint8]:
-    """Interpolate linearly, in integers so that every machine gives the same; 0 beyond the side, (n, largest, largest).
-
-    The centre of pixel i of s lies at 8(i + 1/2)/s - 1/2 of the original, a fraction with the denominator 2s.
-    """
-    side = sides[:, np.newaxis]
-    position = np.clip(8 * (2 * np.arange(largest) + 1) - side, 0, 7 * 2 * side)  # times 2s
-    low = np.minimum(position // (2 * side), 6)
-    weight = position - low * 2 * side  # of the next pixel, times 2s
-
-    def between(values: NDArray[np.int64]) -> Any:
-        first = np.take_along_axis(values, low[:, :, np.newaxis], axis=1)
-        second = np.take_along_axis(values, low[:, :, np.newaxis] + 1, axis=1)
-        return first * (2 * side - weight)[:, :, np.newaxis] + second * weight[:, :, np.newaxis]
-
-    rows = between(images)  # (n, largest, 8)
-    both = between(rows.transpose(0, 2, 1)).transpose(0, 2, 1)  # from 0 to 16 (2s)²
-    pixels = both * 255 // (16 * (2 * side[:, :, np.newaxis]) ** 2)
-    inside = np.arange(largest) < side
-    return np.where(inside[:, :, np.newaxis] & inside[:, np.newaxis], pixels, 0).astype(np.uint8)
 
 
 SETS = {INFO.name: Source(INFO, load, (ORIGIN,))}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from aifs_data.dataset import Dataset, DatasetInfo, Source
-from aifs_data.downloads import ArrayFacts, Download, RemoteFile
+from aifs_data.downloads import ArrayFacts, Download, remote_files
 from aifs_data.sources._images import decode_idx, digits_standin, image_arrays, official_parts
 
 if TYPE_CHECKING:  # it takes milliseconds to import
@@ -43,29 +43,24 @@ INFO = DatasetInfo(
     "equally often. The test part is the official one, and validation is carved from the training part by seed.",
 )
 
-_SERVERS = (
-    "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/b2617bb6d3ffa2e429640350f613e3291e10b141/data/fashion",
-    "https://ossci-datasets.s3.amazonaws.com/fashion-mnist",
-    "https://storage.googleapis.com/tensorflow/tf-keras-datasets",
-    "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com",
+_FILES = remote_files(
+    "fashion-mnist",
+    urls=(
+        "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/b2617bb6d3ffa2e429640350f613e3291e10b141/data/fashion/",
+        "https://ossci-datasets.s3.amazonaws.com/fashion-mnist/",
+        "https://storage.googleapis.com/tensorflow/tf-keras-datasets/",
+        "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+    ),
+    facts={
+        "train-images-idx3-ubyte.gz": (26421880, "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84"),
+        "train-labels-idx1-ubyte.gz": (29515, "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845"),
+        "t10k-images-idx3-ubyte.gz": (4422102, "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073"),
+        "t10k-labels-idx1-ubyte.gz": (5148, "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5"),
+    },
 )
 
-
-def _file(name: str, size: int, sha256: str) -> RemoteFile:
-    return RemoteFile(
-        path=f"fashion-mnist/{name}", size=size, sha256=sha256, urls=tuple(f"{server}/{name}" for server in _SERVERS)
-    )
-
-
 DOWNLOAD = Download(
-    files=(
-        _file(
-            "train-images-idx3-ubyte.gz", 26421880, "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84"
-        ),
-        _file("train-labels-idx1-ubyte.gz", 29515, "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845"),
-        _file("t10k-images-idx3-ubyte.gz", 4422102, "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073"),
-        _file("t10k-labels-idx1-ubyte.gz", 5148, "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5"),
-    ),
+    files=tuple(_FILES.values()),
     decode=decode_idx,
     # Without digests: the files were not at hand when this was written, only their checksums.
     arrays={

@@ -9,9 +9,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from aifs_data.dataset import Dataset, DatasetInfo, Source
-from aifs_data.downloads import ArrayFacts, Download
-from aifs_data.sources._pairs import FRENCH, OTHER, SPECS, STANDIN, load_pairs, pair_blocks, standin_dates, tokenized
-from aifs_data.sources._text import files_under, gathered, group_equal, parts_by_group, read_text, stored_rows
+from aifs_data.downloads import ArrayFacts, Download, remote_files
+from aifs_data.sources._pairs import (
+    ELISION,
+    PUNCTUATION,
+    SPECS,
+    STANDIN,
+    load_pairs,
+    pair_blocks,
+    standin_dates,
+    tokenized,
+)
+from aifs_data.sources._text import gathered, group_equal, read_text, stored_rows
+from aifs_data.splits import split_groups
 from aifs_utils import DataError
 
 if TYPE_CHECKING:
@@ -48,7 +58,7 @@ INFO = DatasetInfo(
     "out of all parts.",
 )
 
-_FILES = files_under(
+_FILES = remote_files(
     "fra-eng",
     urls=("https://raw.githubusercontent.com/genimind/seq2seq/4f3f8eb0adde54fcc8b89394336b002e7961244c/",),
     facts={
@@ -66,7 +76,7 @@ def decode(files: Mapping[str, Path]) -> Blocks:
     strange = next((pair for pair in pairs if len(pair) != 2), None)
     if strange is not None:
         raise DataError(f"fra.txt is expected to have lines of two sentences with a tab between, got {strange}")
-    return _blocks(tokenized((pair[0] for pair in pairs), OTHER), tokenized((pair[1] for pair in pairs), FRENCH))
+    return _blocks(tokenized((pair[0] for pair in pairs), PUNCTUATION), tokenized((pair[1] for pair in pairs), ELISION))
 
 
 def _blocks(sources: Iterable[Sequence[str]], targets: Iterable[Sequence[str]]) -> Blocks:
@@ -100,11 +110,11 @@ def load(
     return load_pairs(
         INFO,
         arrays,
-        parts_by_group(arrays["groups"], seed=seed),
+        split_groups(arrays["groups"], seed=seed),
         seed=seed,
         min_count=min_count,
         max_length=max_length,
-        splittings=(OTHER, FRENCH),
+        splittings=(PUNCTUATION, ELISION),
     )
 
 

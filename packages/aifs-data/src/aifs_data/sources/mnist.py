@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from aifs_data.dataset import Dataset, DatasetInfo, Source
-from aifs_data.downloads import ArrayFacts, Download, RemoteFile
+from aifs_data.downloads import ArrayFacts, Download, remote_files
 from aifs_data.sources._images import decode_idx, digits_standin, image_arrays, official_parts
 
 if TYPE_CHECKING:  # it takes milliseconds to import
@@ -35,28 +35,23 @@ INFO = DatasetInfo(
     "part is the official one, and validation is carved from the training part by seed.",
 )
 
-_SERVERS = (
-    "https://ossci-datasets.s3.amazonaws.com/mnist",
-    "https://storage.googleapis.com/cvdf-datasets/mnist",
-    "http://yann.lecun.com/exdb/mnist",
+_FILES = remote_files(
+    "mnist",
+    urls=(
+        "https://ossci-datasets.s3.amazonaws.com/mnist/",
+        "https://storage.googleapis.com/cvdf-datasets/mnist/",
+        "http://yann.lecun.com/exdb/mnist/",
+    ),
+    facts={
+        "train-images-idx3-ubyte.gz": (9912422, "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609"),
+        "train-labels-idx1-ubyte.gz": (28881, "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c"),
+        "t10k-images-idx3-ubyte.gz": (1648877, "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6"),
+        "t10k-labels-idx1-ubyte.gz": (4542, "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6"),
+    },
 )
 
-
-def _file(name: str, size: int, sha256: str) -> RemoteFile:
-    return RemoteFile(
-        path=f"mnist/{name}", size=size, sha256=sha256, urls=tuple(f"{server}/{name}" for server in _SERVERS)
-    )
-
-
 DOWNLOAD = Download(
-    files=(
-        _file(
-            "train-images-idx3-ubyte.gz", 9912422, "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609"
-        ),
-        _file("train-labels-idx1-ubyte.gz", 28881, "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c"),
-        _file("t10k-images-idx3-ubyte.gz", 1648877, "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6"),
-        _file("t10k-labels-idx1-ubyte.gz", 4542, "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6"),
-    ),
+    files=tuple(_FILES.values()),
     decode=decode_idx,
     arrays={
         "train_X": ArrayFacts(

@@ -4,15 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from aifs_data.dataset import Dataset, DatasetInfo, Source
-from aifs_data.downloads import ArrayFacts, Download
-from aifs_data.sources._pairs import FRENCH, OTHER, SPECS, STANDIN, load_pairs, pair_blocks, standin_dates, tokenized
-from aifs_data.sources._text import files_under, gathered, parts_in_order, read_text
+from aifs_data.downloads import ArrayFacts, Download, remote_files
+from aifs_data.sources._gzip import open_gzip
+from aifs_data.sources._pairs import (
+    ELISION,
+    PUNCTUATION,
+    SPECS,
+    STANDIN,
+    load_pairs,
+    pair_blocks,
+    standin_dates,
+    tokenized,
+)
+from aifs_data.sources._text import gathered, read_text
+from aifs_data.splits import parts_in_order
 from aifs_utils import DataError
 
 if TYPE_CHECKING:
@@ -26,7 +36,7 @@ if TYPE_CHECKING:
 _PARTS = ("train", "val", "test_2016_flickr")
 _STANDIN_SIZES = (4000, 500, 500)
 
-_FILES = files_under(
+_FILES = remote_files(
     "multi30k",
     urls=(
         "https://raw.githubusercontent.com/multi30k/dataset/a3d2e0d26b56f3846f66a952536ffed4e401d05a/data/task1/raw/",
@@ -64,7 +74,7 @@ _ENGLISH_FRENCH = """\
 }"""
 
 
-def decode(files: Mapping[str, Path], language: str, splitting: str) -> Blocks:
+def decode_pairs(files: Mapping[str, Path], language: str, splitting: str) -> Blocks:
     """Read the English lines and those of the other language, the three parts one after another."""
     english = [_lines(files[f"{part}.en.gz"]) for part in _PARTS]
     others = [_lines(files[f"{part}.{language}.gz"]) for part in _PARTS]
@@ -73,7 +83,7 @@ def decode(files: Mapping[str, Path], language: str, splitting: str) -> Blocks:
             raise DataError(
                 f"{part} is expected to have as many lines in both languages, got {len(lines)} and {len(translations)}"
             )
-    sources = tokenized((line for lines in english for line in lines), OTHER)
+    sources = tokenized((line for lines in english for line in lines), PUNCTUATION)
     targets = tokenized((line for lines in others for line in lines), splitting)
     return _blocks(sources, targets, [len(lines) for lines in english])
 
@@ -84,14 +94,8 @@ def _blocks(sources: Iterable[Sequence[str]], targets: Iterable[Sequence[str]], 
 
 
 def _lines(path: Path) -> list[str]:
-    import gzip
-    import zlib
-
-    try:
-        with gzip.open(path) as file:
-            data = file.read()
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise DataError(f"{path.name} is expected to be a whole gzip file: {error}") from error
+    with open_gzip(path) as file:
+        data = file.read()
     return read_text(data, path.name).removesuffix("\n").split("\n")
 
 
@@ -127,6 +131,9 @@ def _source(language: str, name: str, splitting: str, citation: str, arrays: Map
         "part is in the training part too.",
     )
 
+    def decode(files: Mapping[str, Path]) -> Blocks:
+        return decode_pairs(files, language, splitting)
+
     def load(
         arrays: Mapping[str, NDArray[Any]], seed: int, *, min_count: int = 2, max_length: int | None = None
     ) -> Dataset:
@@ -137,7 +144,7 @@ def _source(language: str, name: str, splitting: str, citation: str, arrays: Map
             seed=seed,
             min_count=min_count,
             max_length=max_length,
-            splittings=(OTHER, splitting),
+            splittings=(PUNCTUATION, splitting),
         )
 
     def standin(seed: int, *, min_count: int = 2, max_length: int | None = None) -> Dataset:
@@ -146,8 +153,7 @@ def _source(language: str, name: str, splitting: str, citation: str, arrays: Map
         return replace(dataset, source="standin", standin=STANDIN)
 
     files = tuple(_FILES[f"{part}.{suffix}.gz"] for suffix in ("en", language) for part in _PARTS)
-    read = partial(decode, language=language, splitting=splitting)
-    return Source(info, load, download=Download(files=files, decode=read, arrays=arrays), standin=standin)
+    return Source(info, load, download=Download(files=files, decode=decode, arrays=arrays), standin=standin)
 
 
 SETS = {
@@ -156,7 +162,7 @@ SETS = {
         _source(
             "fr",
             "French",
-            FRENCH,
+            ELISION,
             _ENGLISH_FRENCH,
             {
                 "x_words": ArrayFacts(
@@ -185,7 +191,7 @@ SETS = {
         _source(
             "de",
             "German",
-            OTHER,
+            PUNCTUATION,
             _ENGLISH_GERMAN,
             {
                 "x_words": ArrayFacts(

@@ -10,18 +10,17 @@ import numpy as np
 
 from aifs_data.arrays import Ragged
 from aifs_data.dataset import ArraySpec, Dataset, DatasetInfo, Source, Split, class_indices
-from aifs_data.downloads import ArrayFacts, Download
+from aifs_data.downloads import ArrayFacts, Download, remote_files
 from aifs_data.sources import _grammar
 from aifs_data.sources._text import (
-    files_under,
     gathered,
     group_equal,
     index_words,
-    parts_by_group,
     read_lines,
     renamed,
     stored_rows,
 )
+from aifs_data.splits import split_groups
 from aifs_data.vocabulary import PAD, UNK, Vocabulary
 from aifs_utils import DataError
 
@@ -61,7 +60,7 @@ NAMES = DatasetInfo(
     "knows a name of another. The vocabulary is the alphabet, known beforehand.",
 )
 
-_NAMES_FILES = files_under(
+_NAMES_FILES = remote_files(
     "names",
     urls=("https://raw.githubusercontent.com/karpathy/makemore/988aa59e4d8fefa526d06f3b453ad116258398d4/",),
     facts={
@@ -91,7 +90,7 @@ def load(arrays: Mapping[str, NDArray[Any]], seed: int) -> Dataset:
     """Split the names."""
     rows = stored_rows(arrays, "x")
     vocabulary = Vocabulary((_END, *ascii_lowercase), kind="characters", bos=_END, eos=_END)
-    parts = parts_by_group(arrays["groups"], seed=seed)
+    parts = split_groups(arrays["groups"], seed=seed)
     train, val, test = (_next_characters(rows.take(part)) for part in parts)
     return Dataset(NAMES, train, val, test, source="", seed=seed, vocabulary=vocabulary)
 
@@ -139,7 +138,7 @@ NAMES_18 = DatasetInfo(
     "Characters that the training part lacks are <unk>.",
 )
 
-_NAMES_18_FILES = files_under(
+_NAMES_18_FILES = remote_files(
     "names-18",
     urls=(
         "https://raw.githubusercontent.com/spro/practical-pytorch/c520c52e68e945d88fff563dba1c028b6ec0197b/data/names/",
@@ -186,7 +185,7 @@ def _surname_blocks(languages: Sequence[Sequence[str]]) -> Blocks:
 def load_18(arrays: Mapping[str, NDArray[Any]], seed: int) -> Dataset:
     """Split the surnames, and take the characters of the training part as vocabulary."""
     rows, y = stored_rows(arrays, "x"), arrays["y"]
-    parts = parts_by_group(arrays["groups"], seed=seed, labels=y)
+    parts = split_groups(arrays["groups"], seed=seed, labels=y)
     characters = arrays["x_characters"].tobytes().decode()
     known = np.flatnonzero(np.bincount(rows.take(parts[0]).values, minlength=len(characters)))
     table = np.full(len(characters), 1, dtype=np.int32)  # <unk>

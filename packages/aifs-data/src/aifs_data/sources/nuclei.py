@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from aifs_data.arrays import Ragged, take_rows_of_file
+from aifs_data.arrays import Ragged
 from aifs_data.dataset import ArraySpec, Dataset, DatasetInfo, Source, Split
 from aifs_data.downloads import ArrayFacts, Download, RemoteFile
-from aifs_data.splits import split_indices
+from aifs_data.splits import split_indices, take_in_order
 from aifs_data.streams import random_stream
 from aifs_utils import DataError
 
@@ -197,6 +197,8 @@ def load(arrays: Arrays, seed: int) -> Dataset:
 
 def standin(seed: int) -> Dataset:
     """Draw bright ellipses with soft edges on a dark, noisy ground."""
+    from aifs_data.sources.shapes import INFO as shapes
+
     rng = random_stream(seed, "nuclei standin")
     samples = [_draw(rng) for _ in range(_STANDIN_IMAGES)]
     instances, boxes = zip(*(_labelled(masks) for _, masks in samples), strict=True)
@@ -204,8 +206,11 @@ def standin(seed: int) -> Dataset:
     info = replace(
         INFO,
         title=f"{INFO.title}: a stand-in of ellipses",
-        licence="generated; no restrictions",
-        description=f"{_STANDIN_IMAGES} images of bright ellipses on a dark, noisy ground, split 60 : 20 : 20.",
+        licence=shapes.licence,
+        citation=shapes.citation,
+        homepage=shapes.homepage,
+        description=f"{_STANDIN_IMAGES} images of bright ellipses on a dark, noisy ground, split 60 : 20 : 20. "
+        "Nothing in them is of real nuclei; masks and boxes are of what is visible, as in COCO.",
     )
     arrays = {
         "X": np.stack([image for image, _ in samples]),
@@ -243,16 +248,11 @@ def _draw(rng: np.random.Generator) -> tuple[NDArray[np.uint8], list[NDArray[np.
 
 
 def _split(info: DatasetInfo, arrays: Arrays, seed: int) -> Dataset:
-    indices = split_indices(np.zeros(len(arrays["X"])), seed=seed, stratify=False)
-    # Sorted, so that a file is read from front to back.
-    train, val, test = (_part(arrays, np.sort(rows)) for rows in indices)
+    boxes = Ragged(arrays["boxes_values"], arrays["boxes_offsets"])
+    whole = Split(arrays["X"], arrays["y"], {"instances": arrays["instances"], "boxes": boxes})
+    indices = split_indices(np.arange(len(whole)), seed=seed, stratify=False)
+    train, val, test = (take_in_order(whole, rows) for rows in indices)
     return Dataset(info, train, val, test, source="", seed=seed)
-
-
-def _part(arrays: Arrays, rows: NDArray[np.intp]) -> Split:
-    X, y, instances = (take_rows_of_file(arrays[name], rows) for name in ("X", "y", "instances"))
-    boxes = Ragged(arrays["boxes_values"], arrays["boxes_offsets"]).take(rows)
-    return Split(X, y, {"instances": instances, "boxes": boxes})
 
 
 SETS = {INFO.name: Source(INFO, load, download=DOWNLOAD, standin=standin)}

@@ -6,10 +6,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from aifs_data.dataset import Dataset, DatasetInfo, Source
-from aifs_data.downloads import ArrayFacts, Download
+from aifs_data.downloads import ArrayFacts, Download, remote_files
 from aifs_data.sources import _grammar
 from aifs_data.sources._sentiment import CLASS_NAMES, SPECS, STANDIN, load_reviews, review_blocks
-from aifs_data.sources._text import files_under, gathered, read_lines
+from aifs_data.sources._text import gathered, read_lines
+from aifs_data.splits import split_indices
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,7 +44,7 @@ INFO = DatasetInfo(
     "less often than min_count are <unk>.",
 )
 
-_FILES = files_under(
+_FILES = remote_files(
     "rt-polarity",
     urls=(
         "https://raw.githubusercontent.com/dennybritz/cnn-text-classification-tf/"
@@ -64,8 +65,6 @@ def decode(files: Mapping[str, Path]) -> Blocks:
 
 def load(arrays: Mapping[str, NDArray[Any]], seed: int, *, min_count: int = 2) -> Dataset:
     """Split the sentences."""
-    from aifs_data.splits import split_indices
-
     parts = split_indices(arrays["y"], seed=seed, val_fraction=0.1, test_fraction=0.1)
     return load_reviews(INFO, arrays, parts, seed=seed, min_count=min_count, splitting=_SPLITTING)
 

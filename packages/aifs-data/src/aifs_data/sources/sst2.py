@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from aifs_data.dataset import Dataset, DatasetInfo, Source
-from aifs_data.downloads import ArrayFacts, Download
+from aifs_data.downloads import ArrayFacts, Download, remote_files
 from aifs_data.sources import _grammar
 from aifs_data.sources._sentiment import CLASS_NAMES, SPECS, STANDIN, load_reviews, review_blocks
-from aifs_data.sources._text import files_under, gathered, parts_in_order, read_lines
+from aifs_data.sources._text import gathered, read_lines
+from aifs_data.splits import parts_in_order
 from aifs_utils import DataError
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ INFO = DatasetInfo(
     "training part less often than min_count are <unk>.",
 )
 
-_FILES = files_under(
+_FILES = remote_files(
     "sst2",
     urls=(
         "https://raw.githubusercontent.com/clairett/pytorch-sentiment-classification/"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections import Counter
 from dataclasses import replace
@@ -11,9 +12,9 @@ import numpy as np
 
 from aifs_data.checks import require_count
 from aifs_data.dataset import ArraySpec, Dataset, DatasetInfo, Source
-from aifs_data.downloads import ArrayFacts, Download
+from aifs_data.downloads import ArrayFacts, Download, remote_files
 from aifs_data.sources import _grammar
-from aifs_data.sources._text import files_under, gathered, read_text, stream_split
+from aifs_data.sources._text import gathered, read_text, stream_split
 from aifs_data.vocabulary import EOS, UNK, Vocabulary, train_bpe
 from aifs_utils import DataError, look_up
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from aifs_data.downloads import Blocks
+
+logger = logging.getLogger(__name__)
 
 _IDS = ArraySpec(dtype="int32", shape=("n_tokens",), low=0, meaning="token ids of one long text")
 
@@ -53,7 +56,7 @@ INFO = DatasetInfo(
     "already, are <unk>.",
 )
 
-_FILES = files_under(
+_FILES = remote_files(
     "wikitext-2",
     urls=(
         "https://raw.githubusercontent.com/pytorch/examples/77f55b912142e11fcfdf5b530231fb9c52f181e8/"
@@ -64,7 +67,6 @@ _FILES = files_under(
         "test.txt": (1256449, "d790b833ef8cf03a90db7bf1271b7520b83c45ce07ba3c1a9699df81e239eca0"),
     },
 )
-
 
 _SPECIALS = (UNK, EOS)
 _BPE_SIZE = 4096
@@ -123,6 +125,11 @@ def _pieces(lines: Sequence[str], vocab_size: int | None) -> Vocabulary:
 
 def load(arrays: Mapping[str, NDArray[Any]], seed: int) -> Dataset:
     """Return the three parts."""
+    logger.warning("this wikitext-2 is a small edition: perplexities on it are not those of papers (see its card)")
+    return _parts(arrays, seed)
+
+
+def _parts(arrays: Mapping[str, NDArray[Any]], seed: int) -> Dataset:
     vocabulary = Vocabulary.from_json(arrays["vocabulary"].tobytes().decode())
     train, val, test = (stream_split(arrays[name]) for name in ("train", "val", "test"))
     return Dataset(INFO, train, val, test, source="", seed=seed, vocabulary=vocabulary)
@@ -131,7 +138,7 @@ def load(arrays: Mapping[str, NDArray[Any]], seed: int) -> Dataset:
 def standin(seed: int, *, tokens: str = "words", vocab_size: int | None = None) -> Dataset:
     """Return made-up articles: 80 for training, 20 for validation, 20 for testing."""
     valid, test = (_grammar.articles(seed, n, name) for n, name in ((100, "articles"), (20, "articles to test on")))
-    dataset = load(gathered(_blocks(valid, test, tokens, vocab_size)), seed)
+    dataset = _parts(gathered(_blocks(valid, test, tokens, vocab_size)), seed)
     return replace(dataset, source="standin", standin="made-up articles, drawn from a small grammar")
 
 
