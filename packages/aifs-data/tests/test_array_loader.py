@@ -358,3 +358,23 @@ def test_batches_are_gathered_on_the_device(torch):
             assert (c.device.type, d.device.type) == ("cuda", "cuda")
             np.testing.assert_array_equal(c.cpu().numpy(), a)
             np.testing.assert_array_equal(d.cpu().numpy(), b)
+
+
+@pytest.mark.parametrize("options", [{"shuffle": True}, {"drop_last": True}, {"normalize": Normalize.unit()}])
+def test_there_are_no_tensors_behind_the_last_batch(torch, options):
+    """As there are no arrays: a run that was stopped at the end of an epoch goes on with the next."""
+    loader = ArrayLoader(np.zeros((9, 2), np.float32), np.zeros(9), 4, framework="torch", **options)
+    assert list(loader.batches(0, start=len(loader))) == []
+
+
+def test_a_transform_that_changes_the_type_of_images_is_refused_where_they_are_normalized():
+    """They would be scaled twice."""
+    images, labels = np.zeros((4, 1, 3, 3), np.uint8), np.zeros(4)
+
+    def scaled(X, draws):
+        return X.astype(np.float32) / 255
+
+    with pytest.raises(DataError, match="expected uint8, got float32; keep it, or load with normalize=None"):
+        next(ArrayLoader(images, labels, 2, transform=scaled, normalize=Normalize.unit()).batches(0))
+    X, _ = next(ArrayLoader(images, labels, 2, transform=scaled).batches(0))
+    assert X.dtype == np.float32

@@ -208,6 +208,8 @@ def test_a_transform_that_loses_samples_is_refused():
     """Targets would no longer belong to their inputs."""
     with pytest.raises(DataError, match="as many samples as it gets, got 2 of 3"):
         augment([lambda X, draws: X[:2]], np.zeros((3, 1, 2, 2)), Draws(0, 0, np.arange(3)))
+    with pytest.raises(DataError, match="as many samples as it gets, got None"):
+        augment([lambda X, draws: None], np.zeros((3, 1, 2, 2)), Draws(0, 0, np.arange(3)))
 
 
 @pytest.mark.parametrize(

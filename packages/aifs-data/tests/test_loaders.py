@@ -52,6 +52,12 @@ def test_the_loaders_of_a_data_set():
     assert not create_data_loaders(moons, 32, shuffle=False).train.shuffle
 
 
+def test_a_name_is_no_data_set():
+    """It has to be loaded first."""
+    with pytest.raises(DataError, match="loaders are made of a Dataset, as load_dataset returns it, got 'xor'"):
+        create_data_loaders("xor", 1)
+
+
 def test_a_part_without_samples_has_no_loader():
     """None stands for it."""
     dataset = load_dataset("moons", seed=0)

@@ -15,6 +15,7 @@ from aifs_data._tensors import converter, normalizer
 from aifs_data.arrays import Ragged
 from aifs_data.checks import require_count
 from aifs_data.streams import random_stream
+from aifs_utils import DataError
 
 if TYPE_CHECKING:  # it takes milliseconds to import
     from numpy.typing import NDArray
@@ -171,7 +172,13 @@ class ArrayLoader(Loader):
                 return joined((transformed(slice(i, min(i + _TRANSFORMED_AT_ONCE, end))) for i in firsts), end - first)
             X, *others = gather(piece)
             rows = np.arange(first, end) if order is None else order[piece]
-            return [augment(self.transforms, X, Draws(self.seed, epoch, rows)), *others]
+            augmented = augment(self.transforms, X, Draws(self.seed, epoch, rows))
+            if self.normalize is not None and augmented.dtype != X.dtype:
+                raise DataError(
+                    f"transforms keep the type of the images, which are normalized after them: expected {X.dtype}, "
+                    f"got {augmented.dtype}; keep it, or load with normalize=None"
+                )
+            return [augmented, *others]
 
         return transformed
 
@@ -193,6 +200,8 @@ class ArrayLoader(Loader):
 
     def _tensor_batches(self, epoch: int, start: int) -> Iterator[tuple[Any, ...]]:
         size, first, end = self.batch_size, start * self.batch_size, self._end()
+        if first >= end:  # torch splits nothing into one piece of nothing
+            return
         at_once = self._whole_batches(_FINISHED_AT_ONCE)
         order = self._convert(self.order(epoch)[first:end]) if self.shuffle else None
         columns = [_tensor_pieces(tensor, order, slice(first, end), at_once) for tensor in self._tensors]

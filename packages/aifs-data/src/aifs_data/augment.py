@@ -49,8 +49,9 @@ def augment(transforms: Sequence[Transform], X: Images, draws: Draws) -> Images:
     """Return `X` after these transforms, in order, each with draws of its own."""
     for k, transform in enumerate(transforms):
         changed = transform(X, draws.child(k))
-        if len(changed) != len(X):
-            raise DataError(f"a transform gives as many samples as it gets, got {len(changed)} of {len(X)}")
+        if not isinstance(changed, np.ndarray) or len(changed) != len(X):
+            got = f"{len(changed)} of {len(X)}" if isinstance(changed, np.ndarray) else repr(changed)
+            raise DataError(f"a transform returns an array of as many samples as it gets, got {got}")
         X = changed
     return X
 

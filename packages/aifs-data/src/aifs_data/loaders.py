@@ -113,6 +113,8 @@ def create_data_loaders(
     DataError
         When a size is no positive integer, or an option does not fit the data set.
     """
+    if not isinstance(dataset, Dataset):
+        raise DataError(f"loaders are made of a Dataset, as load_dataset returns it, got {dataset!r}")
     batch_size = require_count("batch_size", batch_size)
     size = max(batch_size, _LEAST_EVAL_BATCH_SIZE) if eval_batch_size is None else eval_batch_size
     size = require_count("eval_batch_size", size)
