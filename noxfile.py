@@ -136,6 +136,8 @@ def build(session: nox.Session) -> None:
         with session.chdir(environment):
             session.run(python, "-I", "-c", example, external=True, silent=True)
             session.log(f"{name}: the README's example runs from its wheel alone")
+        for script in tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))["project"].get("scripts", {}):
+            session.run(str(Path(python).with_name(script)), "--help", external=True, silent=True)
 
 
 @nox.session

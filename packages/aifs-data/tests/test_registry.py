@@ -101,6 +101,10 @@ def test_what_cannot_be_downloaded_is_replaced_only_where_that_is_allowed(name, 
     )
     assert (dataset.source, dataset.is_standin) == ("standin", True)
     assert dataset.provenance["standin"] == dataset.standin != ""
+    real = find_source(name).info
+    assert dataset.info.title != real.title
+    assert (dataset.info.description, dataset.info.citation) != (real.description, real.citation)
+    assert dataset.info.licence
     assert load_dataset(name, source="standin").digest == dataset.digest
     for source in ("primary", "mirror", "cache"):
         with pytest.raises(DataError, match=r"AIFS_DATA_MIRROR|allow another source"):

@@ -11,13 +11,15 @@ from array import array
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from aifs_data.arrays import Ragged
 from aifs_data.checks import require_count
-from aifs_data.dataset import Split
+from aifs_data.dataset import Dataset, Split
+from aifs_data.sources._generated import LICENCE
 from aifs_data.vocabulary import BOS, EOS, PAD, UNK, Vocabulary
 from aifs_utils import DataError
 
@@ -168,3 +170,16 @@ def stream_split(tokens: NDArray[np.int32]) -> Split:
 def gathered(blocks: Blocks) -> dict[str, NDArray[Any]]:
     """Return blocks of which each has a name of its own, as the arrays that a cache would make of them."""
     return dict(blocks)
+
+
+def made_up(dataset: Dataset, what: str) -> Dataset:
+    """Return a set of made-up text as what it is: nothing is said of it that is true of the real one only."""
+    info = replace(
+        dataset.info,
+        title=f"{dataset.info.title}: a stand-in",
+        description=f"{what[0].upper()}{what[1:]}.",
+        licence=LICENCE,
+        citation="",
+        homepage="",
+    )
+    return replace(dataset, info=info, source="standin", standin=what)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,7 +19,7 @@ from aifs_data.sources._pairs import (
     standin_dates,
     tokenized,
 )
-from aifs_data.sources._text import gathered, group_equal, read_text, stored_rows
+from aifs_data.sources._text import gathered, group_equal, made_up, read_text, stored_rows
 from aifs_data.splits import split_groups
 from aifs_utils import DataError
 
@@ -121,7 +120,7 @@ def load(
 def standin(seed: int, *, min_count: int = 2, max_length: int | None = None) -> Dataset:
     """Return 5,000 dates."""
     dataset = load(gathered(_blocks(*standin_dates(seed, 5000))), seed, min_count=min_count, max_length=max_length)
-    return replace(dataset, source="standin", standin=STANDIN)
+    return made_up(dataset, STANDIN)
 
 
 SETS = {

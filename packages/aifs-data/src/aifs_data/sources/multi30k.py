@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,7 +20,7 @@ from aifs_data.sources._pairs import (
     standin_dates,
     tokenized,
 )
-from aifs_data.sources._text import gathered, read_text
+from aifs_data.sources._text import gathered, made_up, read_text
 from aifs_data.splits import parts_in_order
 from aifs_utils import DataError
 
@@ -150,7 +149,7 @@ def _source(language: str, name: str, splitting: str, citation: str, arrays: Map
     def standin(seed: int, *, min_count: int = 2, max_length: int | None = None) -> Dataset:
         blocks = _blocks(*standin_dates(seed, sum(_STANDIN_SIZES)), _STANDIN_SIZES)
         dataset = load(gathered(blocks), seed, min_count=min_count, max_length=max_length)
-        return replace(dataset, source="standin", standin=STANDIN)
+        return made_up(dataset, STANDIN)
 
     files = tuple(_FILES[f"{part}.{suffix}.gz"] for suffix in ("en", language) for part in _PARTS)
     return Source(info, load, download=Download(files=files, decode=decode, arrays=arrays), standin=standin)

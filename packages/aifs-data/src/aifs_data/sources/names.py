@@ -12,14 +12,7 @@ from aifs_data.arrays import Ragged
 from aifs_data.dataset import ArraySpec, Dataset, DatasetInfo, Source, Split, class_indices
 from aifs_data.downloads import ArrayFacts, Download, remote_files
 from aifs_data.sources import _grammar
-from aifs_data.sources._text import (
-    gathered,
-    group_equal,
-    index_words,
-    read_lines,
-    renamed,
-    stored_rows,
-)
+from aifs_data.sources._text import gathered, group_equal, index_words, made_up, read_lines, renamed, stored_rows
 from aifs_data.splits import split_groups
 from aifs_data.vocabulary import PAD, UNK, Vocabulary
 from aifs_utils import DataError
@@ -104,7 +97,7 @@ def _next_characters(rows: Ragged) -> Split:
 def standin(seed: int) -> Dataset:
     """Return 2,000 made-up names."""
     dataset = load(gathered(_name_blocks(_grammar.names(seed, 2000))), seed)
-    return replace(dataset, source="standin", standin=_STANDIN)
+    return made_up(dataset, _STANDIN)
 
 
 # --- names-18 ---------------------------------------------------------------------------------------------------------
@@ -201,7 +194,7 @@ def standin_18(seed: int) -> Dataset:
     names = [[name.title() for name in _grammar.names(seed, 200, language)] for language in range(1, 19)]
     dataset = load_18(gathered(_surname_blocks(names)), seed)
     info = replace(NAMES_18, class_names=tuple(f"made-up language {k}" for k in range(1, 19)))
-    return replace(dataset, info=info, source="standin", standin=f"{_STANDIN}, in 18 made-up languages")
+    return made_up(replace(dataset, info=info), f"{_STANDIN}, in 18 made-up languages")
 
 
 SETS = {

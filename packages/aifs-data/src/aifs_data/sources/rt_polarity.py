@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from aifs_data.dataset import Dataset, DatasetInfo, Source
 from aifs_data.downloads import ArrayFacts, Download, remote_files
 from aifs_data.sources import _grammar
 from aifs_data.sources._sentiment import CLASS_NAMES, SPECS, STANDIN, load_reviews, review_blocks
-from aifs_data.sources._text import gathered, read_lines
+from aifs_data.sources._text import gathered, made_up, read_lines
 from aifs_data.splits import split_indices
 
 if TYPE_CHECKING:
@@ -72,7 +71,7 @@ def load(arrays: Mapping[str, NDArray[Any]], seed: int, *, min_count: int = 2) -
 def standin(seed: int, *, min_count: int = 2) -> Dataset:
     """Return 3,000 made-up sentences, 2,400 for training."""
     arrays = gathered(review_blocks(_grammar.reviews(seed, 3000), _SPLITTING))
-    return replace(load(arrays, seed, min_count=min_count), source="standin", standin=STANDIN)
+    return made_up(load(arrays, seed, min_count=min_count), STANDIN)
 
 
 SETS = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +10,7 @@ from aifs_data.dataset import Dataset, DatasetInfo, Source
 from aifs_data.downloads import ArrayFacts, Download, remote_files
 from aifs_data.sources import _grammar
 from aifs_data.sources._sentiment import CLASS_NAMES, SPECS, STANDIN, load_reviews, review_blocks
-from aifs_data.sources._text import gathered, read_lines
+from aifs_data.sources._text import gathered, made_up, read_lines
 from aifs_data.splits import parts_in_order
 from aifs_utils import DataError
 
@@ -90,7 +89,7 @@ def standin(seed: int, *, min_count: int = 2) -> Dataset:
     """Return 3,000 made-up sentences, 2,400 for training."""
     reviews = _grammar.reviews(seed, 3000)
     arrays = gathered(_blocks([reviews[:2400], reviews[2400:2700], reviews[2700:]]))
-    return replace(load(arrays, seed, min_count=min_count), source="standin", standin=STANDIN)
+    return made_up(load(arrays, seed, min_count=min_count), STANDIN)
 
 
 SETS = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +9,7 @@ import numpy as np
 from aifs_data.dataset import ArraySpec, Dataset, DatasetInfo, Source
 from aifs_data.downloads import ArrayFacts, Download, RemoteFile
 from aifs_data.sources import _grammar
-from aifs_data.sources._text import gathered, read_text, stream_split
+from aifs_data.sources._text import gathered, made_up, read_text, stream_split
 from aifs_data.vocabulary import Vocabulary
 from aifs_utils import DataError
 
@@ -90,7 +89,7 @@ def load(arrays: Mapping[str, NDArray[Any]], seed: int) -> Dataset:
 def standin(seed: int) -> Dataset:
     """Return the speeches of a made-up play, 260,000 characters or so."""
     dataset = load(gathered(_blocks(_grammar.play(seed, 2000))), seed)
-    return replace(dataset, source="standin", standin="a made-up play, drawn from a small grammar")
+    return made_up(dataset, "a made-up play, drawn from a small grammar")
 
 
 SETS = {

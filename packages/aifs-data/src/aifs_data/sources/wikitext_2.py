@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import re
 from collections import Counter
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +13,7 @@ from aifs_data.checks import require_count
 from aifs_data.dataset import ArraySpec, Dataset, DatasetInfo, Source
 from aifs_data.downloads import ArrayFacts, Download, remote_files
 from aifs_data.sources import _grammar
-from aifs_data.sources._text import gathered, read_text, stream_split
+from aifs_data.sources._text import gathered, made_up, read_text, stream_split
 from aifs_data.vocabulary import EOS, UNK, Vocabulary, train_bpe
 from aifs_utils import DataError, look_up
 
@@ -139,7 +138,7 @@ def standin(seed: int, *, tokens: str = "words", vocab_size: int | None = None) 
     """Return made-up articles: 80 for training, 20 for validation, 20 for testing."""
     valid, test = (_grammar.articles(seed, n, name) for n, name in ((100, "articles"), (20, "articles to test on")))
     dataset = _parts(gathered(_blocks(valid, test, tokens, vocab_size)), seed)
-    return replace(dataset, source="standin", standin="made-up articles, drawn from a small grammar")
+    return made_up(dataset, "made-up articles, drawn from a small grammar")
 
 
 SETS = {
