@@ -86,9 +86,12 @@ def typing(session: nox.Session) -> None:
 @nox.session(name="test-packages", python=PYTHONS)
 @nox.parametrize("package", list(PACKAGES), ids=list(PACKAGES))
 def test_packages(session: nox.Session, package: str) -> None:
-    """Test each package alone, on each Python that is here; its extras and what is slow, on the first of them."""
+    """Test each package alone, on each Python that is here; what is slow, and with torch, on the first of them."""
     is_first = session.python == PYTHONS[0]
-    sync_member(session, package, *(["--all-extras"] if is_first else []))
+    project = tomllib.loads((PACKAGES[package] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    # torch is some gigabytes, and without it a package has to work as well.
+    is_light = "torch" in project.get("optional-dependencies", {}) and not is_first
+    sync_member(session, package, "--all-extras", *(["--no-extra", "torch"] if is_light else []))
     folder = PACKAGES[package]
     which = session.posargs or ([] if is_first else ["-m", "not slow"])
     session.run("pytest", "--numprocesses=2", str(folder / "tests"), "--doctest-modules", str(folder / "src"), *which)
@@ -136,7 +139,9 @@ def build(session: nox.Session) -> None:
         with session.chdir(environment):
             session.run(python, "-I", "-c", example, external=True, silent=True)
             session.log(f"{name}: the README's example runs from its wheel alone")
-        for script in tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))["project"].get("scripts", {}):
+        for script in tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))["project"].get(
+            "scripts", {}
+        ):
             session.run(str(Path(python).with_name(script)), "--help", external=True, silent=True)
 
 
