@@ -9,6 +9,7 @@ import shutil
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import nox
 
@@ -22,12 +23,16 @@ nox.options.sessions = ["lint", "typing", "test-packages", "test-models", "test-
 nox.options.error_on_missing_interpreters = ON_GITHUB
 nox.options.download_python = "auto" if ON_GITHUB else "never"
 
+
+def project_table(folder: Path) -> dict[str, Any]:
+    """Return what a member's pyproject.toml says of the project."""
+    table: dict[str, Any] = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return table
+
+
 PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
 PACKAGES = {path.parent.name: path.parent for path in sorted(ROOT.glob("packages/*/pyproject.toml"))}
-MODELS = {
-    tomllib.loads(path.read_text(encoding="utf-8"))["project"]["name"]: path.parent
-    for path in sorted(ROOT.glob("models/*/pyproject.toml"))
-}
+MODELS = {project_table(path.parent)["name"]: path.parent for path in sorted(ROOT.glob("models/*/pyproject.toml"))}
 
 SCHEMAS = [
     ("vendor.github-workflows", "workflows/*.yml"),
@@ -88,9 +93,8 @@ def typing(session: nox.Session) -> None:
 def test_packages(session: nox.Session, package: str) -> None:
     """Test each package alone, on each Python that is here; what is slow, and with torch, on the first of them."""
     is_first = session.python == PYTHONS[0]
-    project = tomllib.loads((PACKAGES[package] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     # torch is some gigabytes, and without it a package has to work as well.
-    is_light = "torch" in project.get("optional-dependencies", {}) and not is_first
+    is_light = "torch" in project_table(PACKAGES[package]).get("optional-dependencies", {}) and not is_first
     sync_member(session, package, "--all-extras", *(["--no-extra", "torch"] if is_light else []))
     folder = PACKAGES[package]
     which = session.posargs or ([] if is_first else ["-m", "not slow"])
@@ -139,9 +143,7 @@ def build(session: nox.Session) -> None:
         with session.chdir(environment):
             session.run(python, "-I", "-c", example, external=True, silent=True)
             session.log(f"{name}: the README's example runs from its wheel alone")
-        for script in tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))["project"].get(
-            "scripts", {}
-        ):
+        for script in project_table(folder).get("scripts", {}):
             session.run(str(Path(python).with_name(script)), "--help", external=True, silent=True)
 
 
