@@ -171,6 +171,6 @@ def bench(session: nox.Session, member: str) -> None:
     scripts = sorted(folder.glob("benchmarks/*.py"))
     if not scripts:
         session.skip(f"{member} has no benchmarks")
-    sync(session, "--exact", "--package", member)
+    sync(session, "--exact", "--package", member, "--all-extras")
     for script in scripts:
         session.run("python", str(script), *session.posargs)
