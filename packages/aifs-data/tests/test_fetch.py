@@ -18,8 +18,8 @@ import pytest
 
 from aifs_data import _transfer as transfer
 from aifs_data import fetch as fetching
-from aifs_data.downloads import Archive, RemoteFile
-from aifs_data.fetch import Unavailable, WrongBytes, fetch
+from aifs_data.downloads import Archive, RemoteFile, Unavailable, WrongBytes
+from aifs_data.fetch import fetch
 from aifs_utils import DataError
 
 CONTENT = random.Random(0).randbytes(600_000)

@@ -127,6 +127,14 @@ def test_the_second_load_maps_files_into_memory(name):
     assert any(isinstance(base, np.memmap) for array in (part.X, part.y) for base in bases(array))
 
 
+def test_a_load_from_the_cache_imports_nothing_of_the_network():
+    """It is over in the time that these imports would take."""
+    load_dataset("mnist")
+    heavy = {"aifs_data.fetch", "filelock", "pooch", "requests", "rich", "scipy", "sklearn"}
+    code = f"import sys, aifs_data; aifs_data.load_dataset('mnist'); print(sorted({heavy} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
 PEAK = """
 import re, sys
 import numpy, xxhash, platformdirs, logging

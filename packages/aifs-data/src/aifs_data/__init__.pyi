@@ -13,9 +13,9 @@ from .dataset import DatasetInfo as DatasetInfo
 from .dataset import Graph as Graph
 from .dataset import Source as Source
 from .dataset import Split as Split
+from .downloads import Unavailable as Unavailable
+from .downloads import WrongBytes as WrongBytes
 from .draws import Draws as Draws
-from .fetch import Unavailable as Unavailable
-from .fetch import WrongBytes as WrongBytes
 from .fresh_loader import FreshLoader as FreshLoader
 from .loaders import DataLoaders as DataLoaders
 from .loaders import create_data_loaders as create_data_loaders

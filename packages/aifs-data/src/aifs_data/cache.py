@@ -137,7 +137,7 @@ def load_arrays(
 
     Raises
     ------
-    aifs_data.fetch.Unavailable
+    aifs_data.Unavailable
         When no source has the files.
     DataError
         When bytes, or the arrays that they decode to, are not those of the registry.

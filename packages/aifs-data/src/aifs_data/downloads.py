@@ -1,4 +1,7 @@
-"""What is known beforehand about a data set that is downloaded: its files, and the arrays that they decode to."""
+"""What is known beforehand about a data set that is downloaded: its files, and the arrays that they decode to.
+
+And what goes wrong when they cannot be had: this module is imported where `aifs_data.fetch` is not needed yet.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,32 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from aifs_utils import DataError
+
 if TYPE_CHECKING:  # it takes milliseconds to import
     from numpy.typing import NDArray
 
     Blocks = Iterator[tuple[str, NDArray[Any]]]
+
+
+class Unavailable(DataError):
+    """No source has the file.
+
+    Parameters
+    ----------
+    message : str
+        Every source that was tried, and the remedy.
+    reason : str
+        The first failure, for where there is room for a few words.
+    """
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class WrongBytes(DataError):
+    """A source has other bytes than the registered ones, and no other source has the right ones."""
 
 
 @dataclass(frozen=True, kw_only=True)

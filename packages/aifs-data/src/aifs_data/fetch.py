@@ -37,7 +37,7 @@ from aifs_data._transfer import (
     shown,
 )
 from aifs_data.checks import require_number
-from aifs_data.downloads import Archive, RemoteFile
+from aifs_data.downloads import Archive, RemoteFile, Unavailable, WrongBytes
 from aifs_data.unpack import extract
 from aifs_utils import DataError, look_up, sync_folder
 
@@ -47,26 +47,6 @@ SWITCH = dict.fromkeys(("1", "true", "yes", "on"), True) | dict.fromkeys(("", "0
 LEFTOVER = re.compile(r"tmp[a-z0-9_]{8}|\..+\.[0-9a-f]{12}\.tmp")  # pooch's temporary files, and those of atomic_write
 
 logger = logging.getLogger(__name__)
-
-
-class Unavailable(DataError):
-    """No source has the file.
-
-    Parameters
-    ----------
-    message : str
-        Every source that was tried, and the remedy.
-    reason : str
-        The first failure, for where there is room for a few words.
-    """
-
-    def __init__(self, message: str, reason: str) -> None:
-        super().__init__(message)
-        self.reason = reason
-
-
-class WrongBytes(DataError):
-    """A source has other bytes than the registered ones, and no other source has the right ones."""
 
 
 class Fetched(NamedTuple):

@@ -134,7 +134,7 @@ def _load_download(entry: Source, seed: int, root: str | os.PathLike[str] | None
     """Load a set that is downloaded, or what stands in for it."""
     # Here, since sets that are not downloaded need neither.
     from aifs_data.cache import load_arrays
-    from aifs_data.fetch import Unavailable
+    from aifs_data.downloads import Unavailable
 
     assert entry.download is not None
     assert entry.standin is not None
