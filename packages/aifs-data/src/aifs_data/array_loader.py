@@ -117,9 +117,32 @@ class ArrayLoader(Loader):
         return random_stream(self.seed, "order", epoch).permutation(self.n_samples)
 
     def _batches(self, epoch: int, start: int) -> Iterator[Any]:
-        on_tensors = self.framework == "torch" and not self.transforms and not self._has_ragged
-        batches = self._tensor_batches(epoch, start) if on_tensors else self._array_batches(epoch, start)
+        if self.framework == "torch" and not self.transforms and not self._has_ragged:
+            batches = self._tensor_batches(epoch, start)
+        elif self.shuffle and not self.transforms:
+            batches = self._gathered_batches(epoch, start)
+        else:
+            batches = self._array_batches(epoch, start)
         return (packed(batch, self.extras) for batch in batches) if self.extras else batches
+
+    def _gathered_batches(self, epoch: int, start: int) -> Iterator[tuple[Any, ...]]:
+        """Return what `_array_batches` does, for the most common loaders, in loops of C: a microsecond less a batch."""
+        at_once = self._whole_batches(_FINISHED_AT_ONCE)
+        order = self.order(epoch)[start * self.batch_size : self._end()]
+        rows = list(slices(order, at_once))
+        columns: list[Iterator[Any]] = [
+            slices(array.take(order), at_once) if _is_flat(array) else map(column(array), rows)
+            for array in (self.X, self.y, *self.extras.values())
+        ]
+        if self.normalize is not None:
+            columns[0] = map(partial(self.normalize.apply, in_place=True), columns[0])
+        if self.framework != "numpy":
+            columns = [map(self._convert, each) for each in columns]
+        pieces: Iterator[tuple[Any, ...]] = zip(*columns, strict=True)
+        if at_once == self.batch_size:
+            return pieces
+        size = self.batch_size
+        return (batch for piece in pieces for batch in zip(*(slices(array, size) for array in piece), strict=True))
 
     def _array_batches(self, epoch: int, start: int) -> Iterator[tuple[Any, ...]]:
         # Gathered batch by batch: permuting the whole set first touches all of its memory twice and is twice as slow.
