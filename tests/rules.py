@@ -22,8 +22,9 @@ PICKLES = frozenset({"pickle", "cPickle", "_pickle", "cloudpickle", "dill", "job
 LOGGING_SETUP = frozenset(
     {"addHandler", "basicConfig", "captureWarnings", "dictConfig", "fileConfig", "removeHandler", "setLevel"}
 )
-# What a model may subclass from a package: a protocol it fulfils and a hook it hangs into the loop. Never a base model.
-INHERITABLE = frozenset({"Callback", "Learner"})
+# What a model may subclass from a package: a protocol it fulfils, a hook it hangs into the loop, a learner whose step
+# it writes. Never a base model.
+INHERITABLE = frozenset({"Callback", "Learner", "TorchLearner"})
 DISTRIBUTIONS = {"PIL": "pillow", "sklearn": "scikit-learn", "yaml": "pyyaml"}
 
 

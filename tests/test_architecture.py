@@ -108,6 +108,7 @@ def test_no_file_of_a_member_draws_a_forbidden_arrow(member: Member):
 SLOW = {"matplotlib", "rich", "sklearn", "torch", "wandb"}
 # What each package may import together with a module of its own, beyond the standard library and NumPy.
 AT_HOME = {"aifs-plotting": {"matplotlib"}}
+TORCH_MODULE = re.compile(r"\w+\._?torch_\w+")  # named after it, so that whoever imports one knows the price
 
 
 @pytest.mark.parametrize("library", sorted(SLOW))
@@ -133,7 +134,19 @@ def test_an_import_where_it_is_needed_is_cheap(form: str):
 @every_package
 def test_a_package_module_imports_slow_libraries_late(package: Member):
     late = SLOW - AT_HOME.get(package.name, set())
-    assert violations(lambda source: rules.eager_imports(source, late), package) == []
+    with_torch = [name for name in map(package.module_name, package.modules()) if TORCH_MODULE.fullmatch(name)]
+    assert violations(lambda source: rules.eager_imports(source, late), package, but=tuple(with_torch)) == []
+
+
+@every_package
+def test_a_torch_module_is_imported_late_and_imports_no_other_slow_library(package: Member):
+    for path in package.modules():
+        source = path.read_text(encoding="utf-8")
+        if TORCH_MODULE.fullmatch(package.module_name(path)):
+            assert rules.eager_imports(source, SLOW - {"torch"}) == [], path
+        else:
+            eager = [found for found in rules.imports(source) if not found.deferred and not found.typing_only]
+            assert [found.name for found in eager if ".torch_" in found.name or "._torch_" in found.name] == [], path
 
 
 @every_package

@@ -20,12 +20,10 @@ from aifs_utils.names import look_up
 EXIT_DONE, EXIT_ERROR, EXIT_USAGE, EXIT_DIVERGED = 0, 1, 2, 3
 
 Experiments = Mapping[str, Any]
-Build = Callable[[Any], Experiment]
+Build = Callable[..., Experiment]  # of a config, and of the device if the config's framework is torch
 
 
-def train_command(
-    model: str, experiments: Experiments, build: Build, argv: Sequence[str] | None = None, *, framework: str = "numpy"
-) -> int:
+def train_command(model: str, experiments: Experiments, build: Build, argv: Sequence[str] | None = None) -> int:
     """Run a model's ``train`` command.
 
     Parameters
@@ -34,13 +32,11 @@ def train_command(
         The model's name, which is also its distribution's.
     experiments
         Configs by name: frozen dataclasses with at least ``epochs``, ``batch_size``, ``learning_rate``, ``seed``,
-        ``claim`` and ``next_step``.
+        ``claim`` and ``next_step``. An attribute ``framework`` says "torch" where the model computes with torch.
     build
-        Makes an `Experiment` of a config.
+        Makes an `Experiment`: ``build(config)``, or ``build(config, device)`` where the framework is torch.
     argv
         The command's arguments; those of the process if not given.
-    framework
-        "numpy" or "torch": what the model computes with, which decides the devices there are.
 
     Returns
     -------
@@ -48,10 +44,10 @@ def train_command(
         The exit code: 0 done, 1 configuration, data, model or checkpoint error, 2 usage, 3 diverged, 130 and 143
         interrupted and saved.
     """
-    return _interruptible(lambda: _train(model, experiments, build, argv, framework))
+    return _interruptible(lambda: _train(model, experiments, build, argv))
 
 
-def _train(model: str, experiments: Experiments, build: Build, argv: Sequence[str] | None, framework: str) -> int:
+def _train(model: str, experiments: Experiments, build: Build, argv: Sequence[str] | None) -> int:
     parser = train_parser(model, experiments)
     arguments = _parse(parser, argv)
     if isinstance(arguments, int):
@@ -71,17 +67,15 @@ def _train(model: str, experiments: Experiments, build: Build, argv: Sequence[st
     with deferred_interrupts() as pending:  # NumPy, cut short in its import, would blame its installation
         from aifs_engine.train_run import run_train
     pending.raise_if_any()
-    return run_train(model, config, build, arguments, framework)
+    return run_train(model, config, build, arguments)
 
 
-def evaluate_command(
-    model: str, experiments: Experiments, build: Build, argv: Sequence[str] | None = None, *, framework: str = "numpy"
-) -> int:
+def evaluate_command(model: str, experiments: Experiments, build: Build, argv: Sequence[str] | None = None) -> int:
     """Run a model's ``evaluate`` command; parameters and exit codes are those of `train_command`."""
-    return _interruptible(lambda: _evaluate(model, experiments, build, argv, framework))
+    return _interruptible(lambda: _evaluate(model, experiments, build, argv))
 
 
-def _evaluate(model: str, experiments: Experiments, build: Build, argv: Sequence[str] | None, framework: str) -> int:
+def _evaluate(model: str, experiments: Experiments, build: Build, argv: Sequence[str] | None) -> int:
     arguments = _parse(evaluate_parser(model), argv)
     if isinstance(arguments, int):
         return arguments
@@ -92,7 +86,7 @@ def _evaluate(model: str, experiments: Experiments, build: Build, argv: Sequence
     with deferred_interrupts() as pending:  # NumPy, cut short in its import, would blame its installation
         from aifs_engine.evaluate_run import run_evaluate
     pending.raise_if_any()
-    return run_evaluate(model, config, build, arguments, framework)
+    return run_evaluate(model, config, build, arguments)
 
 
 def train_parser(model: str, experiments: Experiments) -> argparse.ArgumentParser:

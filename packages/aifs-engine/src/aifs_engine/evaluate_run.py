@@ -15,15 +15,15 @@ from aifs_engine.evaluator import Evaluator
 from aifs_engine.experiment import Experiment
 from aifs_engine.history import History
 from aifs_engine.progress import format_row
-from aifs_engine.run import Run, guarded, prepare
+from aifs_engine.run import Run, guarded, load_weights
 from aifs_engine.summary import describe_data, describe_verdict, judge, matrix, shown, table
 from aifs_engine.tracking import json_ready
 from aifs_utils.paths import new_run
 
 
-def run_evaluate(model: str, config: Any, build: Build, arguments: Namespace, framework: str) -> int:
+def run_evaluate(model: str, config: Any, build: Build, arguments: Namespace) -> int:
     """Measure a checkpoint on an experiment's test data; return the exit code."""
-    run = _EvaluateRun(model, config, build, arguments, framework)
+    run = _EvaluateRun(model, config, build, arguments)
     return guarded(run.execute, run)
 
 
@@ -35,10 +35,10 @@ class _EvaluateRun(Run):
         self.config = self._config_of(checkpoint)
         run = new_run(self.output_dir, f"{self.model}-{self.experiment_name}-evaluate")
         self.open_record(run, shlex.join(["evaluate", *sys.argv[1:]]))
-        experiment = prepare(self.config, self.build, self.framework)
+        experiment = self.prepare()
         self.check_fit(checkpoint, experiment)
         self.warn_of_other_data(checkpoint, experiment)
-        experiment.learner.load_state_dict(checkpoint.state["learner"])
+        load_weights(experiment.learner, checkpoint.state["learner"])
         test_metrics = Evaluator(experiment.learner).evaluate(experiment.test_loader, prefix="test_")
         report = self._report(experiment)
         history = History(checkpoint.state.get("history", ()))

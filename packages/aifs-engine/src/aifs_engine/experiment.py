@@ -89,6 +89,9 @@ class Experiment:
         How the labels 0, 1… are called, for the report of ``evaluate``.
     callbacks
         Anything beyond what every run has.
+    threads
+        How many threads torch computes with on the CPU, where the choice of `aifs_engine.torch_setup.set_threads` does
+        not suit.
     draw
         Draws the figures of a finished run and returns their files.
     """
@@ -102,6 +105,7 @@ class Experiment:
     monitor_mode: Literal["min", "max"] | None = None
     class_names: Sequence[str] = ()
     callbacks: "Sequence[Callback]" = ()
+    threads: int | None = None
     draw: "Callable[[RunResult], Sequence[Path]] | None" = None
 
 

@@ -23,9 +23,7 @@ from aifs_utils.files import write_json, write_text
 START, END = "<!-- results:start -->", "<!-- results:end -->"
 
 
-def reproduce(
-    experiments: dict[str, Any], build: Any, seeds: Sequence[int], framework: str = "numpy"
-) -> dict[str, Any]:
+def reproduce(experiments: dict[str, Any], build: Any, seeds: Sequence[int]) -> dict[str, Any]:
     """Train each experiment with a claim on each seed.
 
     Returns
@@ -38,7 +36,7 @@ def reproduce(
         if config.claim is None:
             continue
         started = time.perf_counter()
-        values = [_measure_once(config, build, seed, framework) for seed in seeds]
+        values = [_measure_once(config, build, seed) for seed in seeds]
         seconds = (time.perf_counter() - started) / len(seeds)
         results[name] = summarize(config.claim, dict(zip(seeds, values, strict=True)), seconds)
         print(f"{name:<24} {_verdict(results[name])}", flush=True)  # noqa: T201
@@ -118,11 +116,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0 if all(entry["held"] for entry in results["experiments"].values()) else 1
 
 
-def _measure_once(config: Any, build: Any, seed: int, framework: str) -> float:
+def _measure_once(config: Any, build: Any, seed: int) -> float:
     from dataclasses import replace
 
     config = replace(config, seed=seed)
-    experiment = prepare(config, build, framework)
+    experiment = prepare(config, build)
     trainer, best = make_trainer(experiment, config.epochs)
     trainer.train(experiment.train_loader, experiment.val_loader)
     row = trainer.history.rows[best.best_epoch - 1] if best.best_epoch else trainer.history.last

@@ -21,7 +21,7 @@ from aifs_engine.evaluator import Evaluator
 from aifs_engine.experiment import Experiment, RunResult
 from aifs_engine.history import History
 from aifs_engine.interrupts import Interrupted, raise_if_swallowed
-from aifs_engine.learner import NonFiniteError
+from aifs_engine.learner import Learner, NonFiniteError
 from aifs_engine.summary import shown
 from aifs_engine.tracking import Tracker, installed_versions, json_ready, source_commit
 from aifs_engine.trainer import Trainer
@@ -35,10 +35,23 @@ from aifs_utils.seeds import set_random_seed
 logger = logging.getLogger(__name__)
 
 
-def prepare(config: Any, build: Build, framework: str = "numpy") -> Experiment:
-    """Seed everything and build the experiment."""
-    set_random_seed(config.seed, torch=True if framework == "torch" else None)
-    return build(config)
+def framework_of(config: Any) -> str:
+    """What an experiment computes with: "numpy", unless its config says "torch"."""
+    framework: str = getattr(config, "framework", "numpy")
+    return framework
+
+
+def prepare(config: Any, build: Build, device: str = "cpu") -> Experiment:
+    """Seed everything and build the experiment; with torch, on that device and on as many threads as suit it."""
+    if framework_of(config) == "numpy":
+        set_random_seed(config.seed)
+        return build(config)
+    from aifs_engine.torch_setup import set_threads
+
+    set_random_seed(config.seed, torch=True)
+    experiment = build(config, device)
+    set_threads(getattr(experiment.learner, "model", None), experiment.threads)
+    return experiment
 
 
 def make_trainer(experiment: Experiment, epochs: int, callbacks: Sequence[Callback] = ()) -> tuple[Trainer, BestSoFar]:
@@ -53,10 +66,15 @@ def make_trainer(experiment: Experiment, epochs: int, callbacks: Sequence[Callba
 def measure(experiment: Experiment, best: BestSoFar) -> dict[str, float]:
     """Put the best weights into the learner and return its test metrics (empty without test data)."""
     if best.best_state is not None:
-        experiment.learner.load_state_dict(best.best_state)
+        load_weights(experiment.learner, best.best_state)
     if experiment.test_loader is None:
         return {}
     return Evaluator(experiment.learner).evaluate(experiment.test_loader, prefix="test_")
+
+
+def load_weights(learner: Learner, state: dict[str, Any]) -> None:
+    """Take over a checkpoint's weights, and no more of its state than the learner says belongs to them."""
+    getattr(learner, "load_weights", learner.load_state_dict)(state)
 
 
 @dataclass
@@ -67,7 +85,6 @@ class Run:
     config: Any
     build: Build
     arguments: Namespace
-    framework: str
     paths: RunPaths | None = None
     manifest: dict[str, Any] = field(default_factory=dict)
     trackers: list[Tracker] = field(default_factory=list)
@@ -103,7 +120,7 @@ class Run:
         """Start the log and the manifest."""
         self.paths = run
         setup_logging(run.log_file)
-        device = setup_device(self.arguments.device, framework=self.framework)
+        device = setup_device(self.arguments.device, framework=framework_of(self.config))
         self.manifest |= {
             "command": command,
             "run": run.run_id,
@@ -118,6 +135,18 @@ class Run:
             "versions": installed_versions(),
         }
         logger.info("%s on %s: run %s, device %s, config %s", command, self.model, run.run_id, device, self.config)
+
+    def prepare(self) -> Experiment:
+        """The run's experiment; what it computes on is written down."""
+        device = self.manifest["device"]
+        experiment = prepare(self.config, self.build, device)
+        if framework_of(self.config) == "torch":
+            from aifs_engine.torch_setup import get_threads, why_inexact
+
+            self.manifest["threads"] = get_threads()
+            if reason := why_inexact(device):
+                logger.warning(reason)
+        return experiment
 
     def write_manifest(self, run: RunPaths) -> None:
         """Replace the manifest on the disk."""

@@ -19,7 +19,7 @@ from aifs_engine.experiment import Experiment
 from aifs_engine.history import History
 from aifs_engine.interrupts import Interrupted
 from aifs_engine.progress import format_row, progress
-from aifs_engine.run import Run, config_dict, guarded, make_trainer, measure, prepare
+from aifs_engine.run import Run, config_dict, guarded, load_weights, make_trainer, measure
 from aifs_engine.summary import describe_data, describe_verdict, judge, shown, table
 from aifs_engine.tracking import LocalTracker, Tracker, Tracking, json_ready
 from aifs_engine.trainer import Trainer
@@ -29,9 +29,9 @@ from aifs_utils.paths import RunPaths, find_runs, new_run
 logger = logging.getLogger(__name__)
 
 
-def run_train(model: str, config: Any, build: Build, arguments: Namespace, framework: str) -> int:
+def run_train(model: str, config: Any, build: Build, arguments: Namespace) -> int:
     """Train, measure, judge and report; return the exit code (see `aifs_engine.cli.train_command`)."""
-    run = _TrainRun(model, config, build, arguments, framework)
+    run = _TrainRun(model, config, build, arguments)
     return guarded(run.execute, run)
 
 
@@ -80,13 +80,14 @@ class _TrainRun(Run):
 
     def _train(self, run: RunPaths, checkpoint: Checkpoint | None) -> int:
         self.open_record(run, shlex.join(["train", *sys.argv[1:]]))
-        experiment = prepare(self.config, self.build, self.framework)
+        experiment = self.prepare()
         self.manifest |= {"data": json_ready(experiment.data), "tags": self.arguments.tags, **self._kept(run)}
         bar = progress()
         tracking = Tracking([])
         callbacks: list[Callback] = [tracking, bar]
         if not self.arguments.no_save_checkpoint:
-            header = {key: self.manifest[key] for key in ("model", "experiment", "config", "seed", "versions", "data")}
+            names = ("model", "experiment", "config", "seed", "versions", "data", "device", "threads")
+            header = {name: self.manifest[name] for name in names if name in self.manifest}
             callbacks.append(Checkpointing(run.checkpoints, header=header))
         trainer, best = make_trainer(experiment, self.config.epochs, callbacks)
         if checkpoint is not None:
@@ -125,16 +126,26 @@ class _TrainRun(Run):
                     f"this run has already trained {done} epochs: give --epochs as many or more, or start a new run "
                     "without --resume"
                 )
+            self._warn_of_other_arithmetic(header)
             trainer.load_state_dict(checkpoint.state)
             text = f"continuing {shown(checkpoint.path)} after epoch {trainer.epoch}, step {trainer.step}"
             text += " (nothing is left to train)" if trainer.stop_reason or trainer.epoch == trainer.epochs else ""
         else:
             self.warn_of_other_data(checkpoint, experiment)
-            trainer.learner.load_state_dict(checkpoint.state["learner"])
+            load_weights(trainer.learner, checkpoint.state["learner"])
             text = f"starting with the weights of {shown(checkpoint.path)} ({header.get('experiment')})"
         self.manifest["begun_from"] = {"path": str(checkpoint.path), "digest": header["digest"], "step": trainer.step}
         logger.info(text)
         say(text)
+
+    def _warn_of_other_arithmetic(self, header: Mapping[str, Any]) -> None:
+        """Say so if this session computes with something else than the one that wrote the checkpoint."""
+        now = self.manifest
+        pairs = {name: (header["versions"].get(name), now["versions"].get(name)) for name in ("numpy", "torch")}
+        pairs |= {name: (header.get(name), now.get(name)) for name in ("device", "threads")}
+        changed = [f"{name} {then} → {here}" for name, (then, here) in pairs.items() if then != here]
+        if changed:
+            logger.warning("the run goes on with %s: its end may differ in the last bits", ", ".join(changed))
 
     def _trackers(self, run: RunPaths, history: History) -> list[Tracker]:
         self.write_manifest(run)
@@ -209,8 +220,17 @@ class _TrainRun(Run):
             f"{training['epochs']} epochs, {training['steps']} steps"
             + (f", {before} of them before," if before else "")
             + f" in {training['seconds']:.2f} s"
+            + self._computed_on()
             + (f" ({training['stopped_early']})" if training["stopped_early"] else "")
         )
+
+    def _computed_on(self) -> str:
+        """The device and the number of threads of a run with torch."""
+        threads = self.manifest.get("threads")
+        if threads is None:
+            return ""
+        device = self.manifest["device"]
+        return f" on {device}" + (f", {threads} thread{'s' if threads > 1 else ''}" if device == "cpu" else "")
 
     def _summary(
         self, run: RunPaths, test_metrics: Mapping[str, float], checkpoint: Path | None, figures: Sequence[Path]
