@@ -298,15 +298,10 @@ def test_no_model_inherits_from_a_package_or_another_model(model: Member):
 
 # --- dependencies -----------------------------------------------------------------------------------------------------
 
-# Libraries that a package uses when they are there and lives without when they are not.
-USED_IF_PRESENT = {"aifs-utils": {"torch"}}
-
-
 @every_member
 def test_a_member_declares_what_it_imports_and_imports_what_it_declares(member: Member):
     sources = [path.read_text(encoding="utf-8") for path in member.modules()]
     imported = rules.imported_distributions(sources, member.import_name, sys.stdlib_module_names)
-    imported -= USED_IF_PRESENT.get(member.name, set())
     declared = set(member.dependencies)
     optional = set(member.optional_dependencies)
     assert sorted(imported - declared - optional) == [], "imported, but not declared"

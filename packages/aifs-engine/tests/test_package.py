@@ -5,9 +5,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import aifs_engine
 
 ROOT = Path(__file__).parents[1]
+EXAMPLES = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+
+
+def run(example, folder):
+    """What an example prints; a failure of its process fails the test."""
+    command = [sys.executable, "-W", "error", "-c", example]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout
 
 
 def test_every_public_name_can_be_imported_and_is_in_the_stub():
@@ -17,9 +26,15 @@ def test_every_public_name_can_be_imported_and_is_in_the_stub():
         assert getattr(aifs_engine, name).__name__ == name
 
 
-def test_the_readmes_example_runs(tmp_path):
-    (example,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    finished = subprocess.run([sys.executable, "-c", example], cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert "test loss" in finished.stdout
-    again = subprocess.run([sys.executable, "-c", example], cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert finished.stdout.splitlines()[-1] == again.stdout.splitlines()[-1]
+def test_the_readmes_first_example_goes_on_where_it_was(tmp_path):
+    """It is a whole program, and needs no torch."""
+    finished = run(EXAMPLES[0], tmp_path)
+    assert "test loss" in finished
+    assert finished.splitlines()[-1] == run(EXAMPLES[0], tmp_path).splitlines()[-1]
+
+
+@pytest.mark.parametrize("example", EXAMPLES[1:], ids=lambda text: text.splitlines()[-1])
+def test_the_readmes_examples_in_torch_run(example, tmp_path):
+    """Word for word, each in a process of its own."""
+    pytest.importorskip("torch", reason="the extra torch is not installed")
+    assert run(example, tmp_path)

@@ -9,7 +9,7 @@ __getattr__, __dir__, __all__ = lazy.attach(
     __name__,
     submod_attrs={
         "callbacks": ["BestSoFar", "Callback", "Checkpointing", "EarlyStopping", "Snapshots"],
-        "checkpoint": ["Checkpoint", "CheckpointFolder", "load_checkpoint", "save_checkpoint"],
+        "checkpoint": ["Bfloat16", "Checkpoint", "CheckpointFolder", "load_checkpoint", "save_checkpoint"],
         "cli": ["evaluate_command", "train_command"],
         "evaluator": ["Evaluator", "Predictions"],
         "experiment": [
@@ -20,6 +20,7 @@ __getattr__, __dir__, __all__ = lazy.attach(
             "require_positive",
             "require_positive_int",
         ],
+        "foreign_weights": ["load_foreign_weights"],
         "history": ["History"],
         "interrupts": ["Interrupted"],
         "learner": ["Learner", "Loader", "NonFiniteError", "require_finite"],

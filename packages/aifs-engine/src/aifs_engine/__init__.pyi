@@ -3,6 +3,7 @@ from .callbacks import Callback as Callback
 from .callbacks import Checkpointing as Checkpointing
 from .callbacks import EarlyStopping as EarlyStopping
 from .callbacks import Snapshots as Snapshots
+from .checkpoint import Bfloat16 as Bfloat16
 from .checkpoint import Checkpoint as Checkpoint
 from .checkpoint import CheckpointFolder as CheckpointFolder
 from .checkpoint import load_checkpoint as load_checkpoint
@@ -17,6 +18,7 @@ from .experiment import RunResult as RunResult
 from .experiment import require_choice as require_choice
 from .experiment import require_positive as require_positive
 from .experiment import require_positive_int as require_positive_int
+from .foreign_weights import load_foreign_weights as load_foreign_weights
 from .history import History as History
 from .interrupts import Interrupted as Interrupted
 from .learner import Learner as Learner

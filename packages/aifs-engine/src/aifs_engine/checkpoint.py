@@ -6,32 +6,31 @@ become the file's tensors, named by their path (``learner.weights``), so ``safet
 model's weights.
 
 A file is written under a temporary name, flushed to the disk, read back and compared, and only then renamed. Damage
-is found by a SHA-256 digest over header, state and tensors.
+is found by a digest over every byte of it.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-if TYPE_CHECKING:  # it takes milliseconds to import
-    from numpy.typing import NDArray
-
+from aifs_engine._tensor_file import METADATA, Tensor, digest_of, is_storable, read_tensors, write_tensors
+from aifs_engine._tensor_file import Bfloat16 as Bfloat16  # this module offers it
 from aifs_utils.exceptions import CheckpointError
 from aifs_utils.files import atomic_write
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 SUFFIX = ".safetensors"
 _METADATA_KEY = "aifs"
 _TENSOR_KEY = "$tensor"  # {"$tensor": path} stands in the JSON state where an array was
+_FOREIGN = "; weights of other programs are read by aifs_engine.foreign_weights.load_foreign_weights"
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +49,22 @@ def save_checkpoint(
 ) -> None:
     """Write a checkpoint atomically; the file that stood there becomes `backup` once the new one is known to be good.
 
+    Known to be good: the file was flushed to the disk, and what the system gives back for it has the digest of what was
+    handed to it. This finds a short write, a file system that loses bytes, and a state that another thread changed
+    meanwhile. It is read from the system's cache, so a disk that keeps other bytes than it was sent is found when the
+    file is loaded, and not here; the one before it is kept for that.
+
+    Parameters
+    ----------
+    path
+        Where it goes; the folder must exist.
+    state : mapping
+        Nested dicts and lists of arrays, `Bfloat16`, numbers, strings and None. Arrays are not copied.
+    header : mapping
+        What a reader wants to know, as JSON has it.
+    backup
+        A second name for the file that stood at `path`.
+
     Raises
     ------
     CheckpointError
@@ -57,22 +72,20 @@ def save_checkpoint(
     OSError
         If the disk refuses (full, read-only); whatever stood at `path` is untouched.
     """
-    from safetensors.numpy import save
-
     path = Path(path)
-    tensors: dict[str, NDArray[Any]] = {}
+    tensors: dict[str, Tensor] = {}
     content = {"format_version": FORMAT_VERSION, **header, "state": _pack(dict(state), (), tensors)}
-    content["digest"] = _digest(content, tensors)
-    data = save(tensors, metadata={_METADATA_KEY: json.dumps(content)})
 
     def verify(written: Path) -> None:
-        if written.read_bytes() != data:
+        with written.open("rb") as file:
+            found = digest_of(file)
+        if found != digest:
             raise CheckpointError(f"{path}: what was read back is not what was written; the disk may be failing")
         if backup is not None and path.exists():
             _keep_as(path, backup)
 
     with atomic_write(path, before_replace=verify) as file:
-        file.write(data)
+        digest = write_tensors(file, tensors, {_METADATA_KEY: json.dumps(content)})
 
 
 def _keep_as(path: Path, backup: Path) -> None:
@@ -89,31 +102,38 @@ def _keep_as(path: Path, backup: Path) -> None:
 def load_checkpoint(path: Path | str) -> Checkpoint:
     """Read a checkpoint and check that it is whole.
 
+    Its arrays can be written to, which leaves the file as it is. Those of a file of a megabyte or more are not copied
+    (except on Windows): they lie in private pages of the file, which the system reads when they are used. Replacing,
+    renaming or deleting the file does not touch them; a program that writes into it does. Copy what shall outlive that.
+
     Raises
     ------
     CheckpointError
-        If there is no such file, it is not one of ours, it is of a newer format, or it is damaged.
+        If there is no such file, it is not one of ours, it is of another format, or it is damaged.
     """
-    from safetensors import SafetensorError, safe_open
-
     path = Path(path)
     if not path.is_file():
         raise CheckpointError(f"there is no checkpoint {path}")
     try:
-        with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a dict
+        with path.open("rb") as file:
+            digest = digest_of(file)  # by reading, where a bad sector is an error; in pages of the file it is a crash
+            metadata, tensors = read_tensors(file)
         content = json.loads(metadata.get(_METADATA_KEY, "null"))
-    except (SafetensorError, OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
-        raise CheckpointError(f"{path} is damaged or not a safetensors file ({error})") from error
-    if not isinstance(content, dict) or "digest" not in content:
-        raise CheckpointError(f"{path} holds tensors but no aifs header: it is not a checkpoint of this engine")
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        hint = _FOREIGN if path.suffix in (".pt", ".pth") else ""
+        raise CheckpointError(f"{path} is damaged or not a safetensors file ({error}){hint}") from error
+    if not isinstance(content, dict) or "state" not in content:
+        raise CheckpointError(
+            f"{path} holds tensors but no aifs header: it is not a checkpoint of this engine{_FOREIGN}"
+        )
     if content.get("format_version") != FORMAT_VERSION:
         raise CheckpointError(
-            f"{path} has format {content.get('format_version')}, this engine reads {FORMAT_VERSION}: update aifs-engine"
+            f"{path} has format {content.get('format_version')}, this engine reads {FORMAT_VERSION}: "
+            "use the version of aifs-engine that wrote it"
         )
-    if _digest({name: value for name, value in content.items() if name != "digest"}, tensors) != content["digest"]:
+    if metadata.get("digest") != digest:
         raise CheckpointError(f"{path} is damaged: its content does not match its digest")
+    content["digest"] = digest
     return Checkpoint(path, content, _unpack(content.pop("state"), tensors))
 
 
@@ -171,8 +191,8 @@ def check_shapes(expected: Mapping[str, Any], found: Mapping[str, Any], path: Pa
             f"{path} is from another model or variant: it holds {', '.join(found) or 'nothing'}, "
             f"this experiment needs {', '.join(expected)}"
         )
-    fresh: dict[str, NDArray[Any]] = {}
-    saved: dict[str, NDArray[Any]] = {}
+    fresh: dict[str, Tensor] = {}
+    saved: dict[str, Tensor] = {}
     _pack(dict(expected), (), fresh)
     _pack(dict(found), (), saved)
     for name, array in fresh.items():
@@ -184,16 +204,15 @@ def check_shapes(expected: Mapping[str, Any], found: Mapping[str, Any], path: Pa
             )
 
 
-def _pack(value: Any, path: tuple[str, ...], tensors: dict[str, NDArray[Any]]) -> Any:
+def _pack(value: Any, path: tuple[str, ...], tensors: dict[str, Tensor]) -> Any:
     """`value` as JSON, its arrays moved to `tensors`."""
-    if isinstance(value, np.ndarray | np.generic):
+    if isinstance(value, np.ndarray | np.generic | Bfloat16):
         name = ".".join(path) or "value"
-        while name in tensors:  # "a.b" and "b" within "a"
+        while name in tensors or name == METADATA:  # "a.b" and "b" within "a"
             name += "~"
-        if value.dtype.kind not in "biuf" or value.dtype.itemsize > 8:
+        if not isinstance(value, Bfloat16) and not is_storable(value.dtype):
             raise CheckpointError(f"the state's {name!r} has the dtype {value.dtype}, which a checkpoint cannot hold")
-        native = value.astype(value.dtype.newbyteorder("="), copy=False)
-        tensors[name] = np.ascontiguousarray(native) if value.ndim else np.array(native)
+        tensors[name] = value if isinstance(value, Bfloat16) else np.asarray(value)
         return {_TENSOR_KEY: name}
     if isinstance(value, Mapping):
         if not all(isinstance(key, str) and key != _TENSOR_KEY for key in value):
@@ -206,20 +225,9 @@ def _pack(value: Any, path: tuple[str, ...], tensors: dict[str, NDArray[Any]]) -
     raise CheckpointError(f"the state's {'.'.join(path)!r} is a {type(value).__name__}; a checkpoint cannot hold it")
 
 
-def _unpack(value: Any, tensors: Mapping[str, NDArray[Any]]) -> Any:
+def _unpack(value: Any, tensors: Mapping[str, Tensor]) -> Any:
     if isinstance(value, dict):
         if _TENSOR_KEY in value:
             return tensors[value[_TENSOR_KEY]]
         return {key: _unpack(item, tensors) for key, item in value.items()}
     return [_unpack(item, tensors) for item in value] if isinstance(value, list) else value
-
-
-def _digest(content: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> str:
-    from hashlib import sha256
-
-    digest = sha256(json.dumps(content, sort_keys=True).encode())
-    for name in sorted(tensors):
-        array = tensors[name]
-        digest.update(f"{name}{array.dtype.str}{array.shape}".encode())
-        digest.update(array.data if math.prod(array.shape) else b"")
-    return f"sha256:{digest.hexdigest()}"
