@@ -71,6 +71,22 @@ def test_drop_last_leaves_out_what_does_not_fill_a_batch(n, batch_size, shuffle)
     assert seen(loader) == seen(whole)[: n // batch_size * batch_size]
 
 
+@settings(deadline=None)
+@given(n=sizes, batch_size=sizes, epoch=epochs, shuffle=st.booleans(), drop_last=st.booleans())
+def test_a_loader_says_which_samples_a_batch_holds(n, batch_size, epoch, shuffle, drop_last):
+    """By their rows, for each batch of an epoch."""
+    loader = loader_of(n, min(n, batch_size), shuffle=shuffle, drop_last=drop_last)
+    for number, (_, y) in enumerate(loader.batches(epoch)):
+        assert loader.batch_indices(epoch, number).tolist() == y.tolist()
+
+
+@pytest.mark.parametrize("batch", [-1, 3, 1.0])
+def test_there_are_no_indices_of_a_batch_that_is_not_there(batch):
+    """An epoch of seven samples has three batches of three."""
+    with pytest.raises(DataError, match="batch is"):
+        loader_of(7, 3).batch_indices(0, batch)
+
+
 def test_the_order_is_a_function_of_seed_and_epoch_only():
     """Whatever was loaded before, and whatever the global random state is."""
     first, second = (loader_of(50, 7, seed=3, shuffle=True) for _ in range(2))

@@ -208,6 +208,16 @@ def test_windows_to_train_on_are_whole_and_disjoint(n, context_length, batch_siz
         np.testing.assert_array_equal(X, same)
 
 
+@settings(deadline=None)
+@given(n=streams, context_length=contexts, batch_size=sizes, epoch=epochs, shuffle=st.booleans())
+def test_a_loader_says_where_the_windows_of_a_batch_begin(n, context_length, batch_size, epoch, shuffle):
+    """The shorter window at the end, too, which is a batch of its own."""
+    tokens = np.arange(max(n, context_length) + 1)
+    loader = WindowLoader(tokens[:-1], tokens[1:], batch_size, context_length=context_length, shuffle=shuffle)
+    for number, (X, _) in enumerate(loader.batches(epoch)):
+        assert loader.batch_indices(epoch, number).tolist() == X[:, 0].tolist()
+
+
 def test_over_the_epochs_every_token_has_its_turn():
     """In every place of a window."""
     tokens = np.arange(50)

@@ -1,3 +1,5 @@
+from contextlib import contextmanager
+
 import numpy as np
 import pytest
 
@@ -47,6 +49,61 @@ def test_predictions_come_in_the_order_of_the_loader():
     assert predictions.labels.tolist() == [0, 1, 1]
     assert predictions.targets.tolist() == [0, 1, 0]
     assert predictions.scores.tolist() == [-1.0, 2.0, 3.0]
+
+
+def test_a_learner_may_want_something_around_a_whole_pass(learner, batches):
+    """Such as its evaluation mode: entered once, and left whatever happens."""
+    entered = []
+
+    @contextmanager
+    def evaluating():
+        entered.append("in")
+        try:
+            yield
+        finally:
+            entered.append("out")
+
+    learner.evaluating = evaluating
+    Evaluator(learner).evaluate(batches)
+    assert entered == ["in", "out"]
+    learner.predict = learner.eval_step = None
+    for measure in (Evaluator(learner).predict, Evaluator(learner).evaluate):
+        with pytest.raises(TypeError):
+            measure(batches)
+    assert entered == ["in", "out"] * 3
+
+
+class OnADevice:
+    """A number that tells when it is read."""
+
+    is_cpu = False
+    reads = 0
+
+    def __init__(self, value):
+        self.value = value
+
+    def __mul__(self, factor):
+        return OnADevice(self.value * factor)
+
+    def __radd__(self, other):
+        return OnADevice(other + self.value)
+
+    def __add__(self, other):
+        return OnADevice(self.value + getattr(other, "value", other))
+
+    def __float__(self):
+        OnADevice.reads += 1
+        return self.value
+
+
+def test_what_lies_on_an_accelerator_is_read_when_the_means_are_asked_for():
+    """Nothing waits for it before, however many steps there are."""
+    means = RunningMeans()
+    for value in (1.0, 2.0, 6.0):
+        means.add({"loss": OnADevice(value)}, 2)
+    assert OnADevice.reads == 0
+    assert means.means() == {"loss": 3.0}
+    assert OnADevice.reads == 1
 
 
 def test_running_means_continue_from_their_state_to_the_bit():

@@ -148,6 +148,47 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_checkpo
     assert (tmp_path / "last.safetensors").read_bytes() == good
 
 
+def test_a_learner_hears_of_the_epochs_end_before_its_means_are_read(learner, batches):
+    """So that it can make an update that is still due, or report what it has put off."""
+    order = []
+    learner.end_epoch = lambda: order.append("end")
+    step = learner.train_step
+    learner.train_step = lambda batch: order.append("step") or step(batch)
+    learner.eval_step = lambda batch: order.append("eval") or {"loss": 0.0}
+    Trainer(learner, epochs=2).train(batches[:2], batches[:1])
+    assert order == ["step", "step", "end", "eval"] * 2
+
+
+def test_an_error_that_comes_late_names_the_step_and_the_samples_it_is_about(learner, batches):
+    """A learner on an accelerator finds out one step later."""
+
+    class Numbered:
+        def __len__(self):
+            return 5
+
+        def batches(self, epoch, start=0):
+            return iter(batches[start:])
+
+        def batch_indices(self, epoch, batch):
+            return np.arange(3 + 4 * (batch == 2)) + 100 * epoch + 10 * batch
+
+    losses = iter([0.1] * 8)
+
+    def step(batch):
+        for loss in losses:
+            return {"loss": loss}
+        raise NonFiniteError("loss is nan", details="gradient norm inf", remedy="look at these samples", steps_ago=1)
+
+    learner.train_step = step
+    with pytest.raises(NonFiniteError) as caught:
+        Trainer(learner, epochs=2).train(Numbered())
+    assert str(caught.value) == (
+        "training diverged: loss is nan in epoch 2, step 8, at learning rate 0.1, "
+        "on samples 120, 121, 122, 123, 124, … (7 in the batch); "
+        "gradient norm inf; last good checkpoint: none; look at these samples"
+    )
+
+
 @pytest.mark.parametrize("loss", [np.float32("nan"), np.float64("inf"), np.array(np.nan)])
 def test_no_kind_of_number_hides_a_loss_that_is_not_finite(learner, batches, loss):
     learner.train_step = lambda batch: {"loss": loss}

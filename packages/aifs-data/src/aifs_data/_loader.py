@@ -111,6 +111,26 @@ class Loader(ABC):
         are, each loader says: rows of arrays, places in a stream.
         """
 
+    def batch_indices(self, epoch: int, batch: int) -> NDArray[np.intp]:
+        """Return which samples a batch holds, by the numbers of `order`, shape (n,): to say where something went wrong.
+
+        Parameters
+        ----------
+        epoch, batch : int
+            Both from 0.
+
+        Raises
+        ------
+        DataError
+            When `epoch` is negative, or there is no such batch in an epoch.
+        """
+        if require_count("batch", batch, at_least=0) >= len(self):
+            raise DataError(f"batch is from 0 to {len(self) - 1}, the last one of an epoch, got {batch}")
+        return self._cut(self.order(epoch), batch)
+
+    def _cut(self, order: NDArray[np.intp], batch: int) -> NDArray[np.intp]:
+        return order[batch * self.batch_size : (batch + 1) * self.batch_size]
+
     @abstractmethod
     def _batches(self, epoch: int, start: int) -> Iterator[Any]:
         """Return the batches of an epoch from `start` on; both are checked."""

@@ -208,6 +208,11 @@ class WindowLoader(Loader):
         spare = len(self.X) - self.n_samples * self.context_length
         return rng.permutation(starts + rng.integers(0, spare + 1))
 
+    def _cut(self, order: NDArray[np.intp], batch: int) -> NDArray[np.intp]:
+        whole = len(order) - self._has_short_window
+        first = batch * self.batch_size
+        return order[first : min(first + self.batch_size, whole)] if first < whole else order[-1:]
+
     def _batches(self, epoch: int, start: int) -> Iterator[Any]:
         starts, places = self.order(epoch), np.arange(self.context_length)
         whole = self.n_samples - self._has_short_window

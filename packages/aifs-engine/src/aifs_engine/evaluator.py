@@ -1,5 +1,7 @@
 """Measuring a learner on data that it does not learn from."""
 
+from collections import defaultdict
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,19 +12,21 @@ from aifs_utils.exceptions import DataError
 class RunningMeans:
     """Means over samples, accumulated batch by batch, whatever the batches' sizes.
 
-    Values are only multiplied and added, so they may live on a device: they are read when `means` is called.
+    Tensors on an accelerator are only multiplied and added, so that nothing waits for them before `means` is called.
+    Everything else is a number and added as such: on the host that takes a tenth of the time.
     """
 
     def __init__(self, state: dict[str, Any] | None = None) -> None:
         self.n_samples: int = state["n_samples"] if state else 0
-        self.sums: dict[str, Any] = dict(state["sums"]) if state else {}
+        self.sums: dict[str, Any] = defaultdict(float, state["sums"] if state else {})
 
     def add(self, metrics: Any, n_samples: int) -> None:
         """Count a batch's means with the weight of its samples."""
         self.n_samples += n_samples
         sums = self.sums
         for name, value in metrics.items():
-            sums[name] = sums.get(name, 0.0) + value * n_samples
+            number = float(value) if getattr(value, "is_cpu", True) else value
+            sums[name] += number * n_samples
 
     def means(self, prefix: str = "") -> dict[str, float]:
         """The means so far, as Python floats; DataError if there were no samples."""
@@ -66,8 +70,9 @@ class Evaluator:
         """Means of the learner's metrics over all samples of `loader`, each name with `prefix` before it."""
         means = RunningMeans()
         eval_step = self.learner.eval_step
-        for batch in as_loader(loader).batches(0):
-            means.add(eval_step(batch), batch_size(batch))
+        with self._evaluating():
+            for batch in as_loader(loader).batches(0):
+                means.add(eval_step(batch), batch_size(batch))
         return means.means(prefix)
 
     def predict(self, loader: Any) -> Predictions:
@@ -82,10 +87,17 @@ class Evaluator:
 
         learner: Any = self.learner
         score = getattr(learner, "decision_function", None)
-        parts = [
-            (y, learner.predict(X), score(X) if score is not None else None) for X, y in as_loader(loader).batches(0)
-        ]
+        with self._evaluating():
+            parts = [
+                (y.cpu() if hasattr(y, "cpu") else y, learner.predict(X), score(X) if score is not None else None)
+                for X, y in as_loader(loader).batches(0)
+            ]
         targets, labels, scores = zip(*parts, strict=True)
         return Predictions(
             np.concatenate(targets), np.concatenate(labels), None if score is None else np.concatenate(scores)
         )
+
+    def _evaluating(self) -> AbstractContextManager[None]:
+        """What the learner wants around a whole pass, so that it is paid for once."""
+        context: AbstractContextManager[None] = getattr(self.learner, "evaluating", nullcontext)()
+        return context

@@ -12,7 +12,27 @@ _Loss = TypeVar("_Loss", bound=float)
 
 
 class NonFiniteError(TrainingError):
-    """The loss or a weight became NaN or infinite: training has diverged."""
+    """The loss or a gradient became NaN or infinite: training has diverged.
+
+    Parameters
+    ----------
+    what
+        What is not finite.
+    details
+        What else is known about it.
+    remedy
+        What to do about it.
+    steps_ago
+        Where a learner finds out late: 1 if the step before the one that is being made went wrong.
+    """
+
+    def __init__(
+        self, what: str, *, details: str = "", remedy: str = "try a smaller learning rate", steps_ago: int = 0
+    ) -> None:
+        super().__init__(what)
+        self.details = details
+        self.remedy = remedy
+        self.steps_ago = steps_ago
 
 
 @runtime_checkable
@@ -20,7 +40,9 @@ class Learner(Protocol):
     """A model together with its learning rule.
 
     A learner may also offer ``predict(X) -> labels (n,)`` and ``decision_function(X) -> scores``, from which the
-    evaluator draws its report, and an attribute ``learning_rate``, which is named when training diverges.
+    evaluator draws its report; an attribute ``learning_rate``, which is named when training diverges; ``end_epoch()``,
+    called after an epoch's last step and before its means are read; and ``evaluating()``, a context manager that is
+    entered around each pass of evaluation.
     """
 
     def train_step(self, batch: Any) -> Metrics:
@@ -42,7 +64,11 @@ class Learner(Protocol):
 
 
 class Loader(Protocol):
-    """Batches whose order is a pure function of the epoch, so that a run can be continued in the middle of one."""
+    """Batches whose order is a pure function of the epoch, so that a run can be continued in the middle of one.
+
+    A loader may also offer ``batch_indices(epoch, batch) -> ndarray (n,)``, the numbers of the samples in a batch: they
+    are named when training diverges on it.
+    """
 
     def __len__(self) -> int:
         """Batches per epoch."""
@@ -86,6 +112,8 @@ def as_loader(batches: Any) -> Loader:
 
 def batch_size(batch: Any) -> int:
     """Samples in a batch: the length of its first array, or of the batch itself if it is a list of numbers."""
+    if type(batch) is tuple and batch and getattr(batch[0], "shape", None):  # the usual one, without calls of torch
+        return int(batch[0].shape[0])
     while isinstance(batch, tuple | list | dict) and batch:
         first = next(iter(batch.values())) if isinstance(batch, dict) else batch[0]
         if not hasattr(first, "__len__"):

@@ -3,14 +3,13 @@
 import logging
 import math
 from collections.abc import Sequence
-from numbers import Real
 from typing import Any
 
 from aifs_engine.callbacks import Callback, Checkpointing
 from aifs_engine.evaluator import Evaluator, RunningMeans
 from aifs_engine.experiment import require_positive_int
 from aifs_engine.history import History
-from aifs_engine.interrupts import Interrupted, deferred_interrupts
+from aifs_engine.interrupts import Interrupted, PendingInterrupt, deferred_interrupts
 from aifs_engine.learner import Learner, NonFiniteError, as_loader, batch_size
 from aifs_utils.exceptions import TrainingError
 from aifs_utils.seeds import get_random_state, restore_random_state
@@ -106,13 +105,9 @@ class Trainer:
             for callback in self.callbacks:
                 callback.on_train_start(self)
             try:
-                while self.epoch < self.epochs and not self.stop_reason:
-                    self._train_epoch(loader, pending.raise_if_any)
-                    self._finish_epoch(val_loader)
-                    pending.raise_if_any()
-            except Interrupted:
-                self._save()
-                raise
+                self._train_epochs(loader, val_loader, pending)
+            except NonFiniteError as error:
+                raise self._diverged(error, loader) from error
             for callback in self.callbacks:
                 callback.on_train_end(self)
             pending.raise_if_any()
@@ -122,7 +117,18 @@ class Trainer:
         """End the training after the epoch that runs; for callbacks."""
         self.stop_reason = reason
 
-    def _train_epoch(self, loader: Any, check_signals: Any) -> None:
+    def _train_epochs(self, loader: Any, val_loader: Any, pending: PendingInterrupt) -> None:
+        """Train to the end, or until a signal stops the run and its state is saved."""
+        try:
+            while self.epoch < self.epochs and not self.stop_reason:
+                self._train_epoch(loader, pending)
+                self._finish_epoch(val_loader)
+                pending.raise_if_any()
+        except Interrupted:
+            self._save()
+            raise
+
+    def _train_epoch(self, loader: Any, pending: PendingInterrupt) -> None:
         """Make the steps that are left of the current epoch."""
         train_step, means = self.learner.train_step, self._means
         step_hooks = [
@@ -131,21 +137,19 @@ class Trainer:
             if type(callback).on_step_end is not Callback.on_step_end
         ]
         for batch in loader.batches(self.epoch, self.batch):
-            try:
-                metrics = train_step(batch)
-            except NonFiniteError as error:
-                raise self._diverged(str(error)) from error
+            metrics = train_step(batch)
             if "loss" not in metrics:
                 raise TrainingError(f"train_step must return a 'loss', got {', '.join(metrics) or 'nothing'}")
-            loss = metrics["loss"]
-            if isinstance(loss, float | Real) and not math.isfinite(loss):  # a tensor is read at the epoch's end
-                raise self._diverged(f"loss is {loss}")
             means.add(metrics, batch_size(batch))
+            losses = means.sums["loss"]
+            if type(losses) is float and not math.isfinite(losses):  # a tensor is read at the epoch's end
+                raise NonFiniteError(f"loss is {float(metrics['loss'])}")
             self.batch += 1
             self.step += 1
             for hook in step_hooks:
                 hook(self)
-            check_signals()
+            if pending.signal_number:
+                pending.raise_if_any()
         if not self.at_epoch_end:
             raise TrainingError(
                 f"epoch {self.epoch + 1} gave {self.batch} batches, its loader's length is {self.batches_per_epoch}"
@@ -153,9 +157,11 @@ class Trainer:
 
     def _finish_epoch(self, val_loader: Any) -> None:
         """Write the epoch's row of the history and move the position to the next epoch."""
+        if hasattr(self.learner, "end_epoch"):
+            self.learner.end_epoch()
         means = self._means.means("train_")
         if not math.isfinite(means["train_loss"]):
-            raise self._diverged(f"mean loss is {means['train_loss']}")
+            raise NonFiniteError(f"mean loss is {means['train_loss']}", steps_ago=1)
         row: dict[str, Any] = {"epoch": self.epoch + 1, "step": self.step, **means}
         if val_loader is not None:
             row |= Evaluator(self.learner).evaluate(val_loader, prefix="val_")
@@ -171,14 +177,27 @@ class Trainer:
             if isinstance(callback, Checkpointing):
                 callback.save(self)
 
-    def _diverged(self, what: str) -> NonFiniteError:
+    def _diverged(self, error: NonFiniteError, loader: Any) -> NonFiniteError:
+        """The error with all that is known here: where it happened, and what is left."""
         rate = getattr(self.learner, "learning_rate", None)
         saved = [c.files.last for c in self.callbacks if isinstance(c, Checkpointing) and c.files.last.exists()]
         return NonFiniteError(
-            f"training diverged: {what} in epoch {self.epoch + 1}, step {self.step + 1}"
+            f"training diverged: {error} in epoch {self.epoch + 1}, step {self.step + 1 - error.steps_ago}"
             + (f", at learning rate {rate:g}" if isinstance(rate, int | float) else "")
-            + f"; last good checkpoint: {saved[0] if saved else 'none'}; try a smaller learning rate"
+            + self._samples(loader, self.batch - error.steps_ago)
+            + (f"; {error.details}" if error.details else "")
+            + f"; last good checkpoint: {saved[0] if saved else 'none'}; {error.remedy}",
+            details=error.details,
+            remedy=error.remedy,
+            steps_ago=error.steps_ago,
         )
+
+    def _samples(self, loader: Any, batch: int) -> str:
+        """The samples of a batch of this epoch, in words, where the loader knows them."""
+        if not 0 <= batch < self.batches_per_epoch or not hasattr(loader, "batch_indices"):
+            return ""
+        indices = [str(index) for index in loader.batch_indices(self.epoch, batch)]
+        return f", on samples {', '.join(indices[:5])}{', …' if len(indices) > 5 else ''} ({len(indices)} in the batch)"
 
     def state_dict(self) -> dict[str, Any]:
         """The whole run as it stands: position, history, learner, callbacks, random states."""
