@@ -172,5 +172,8 @@ def bench(session: nox.Session, member: str) -> None:
     if not scripts:
         session.skip(f"{member} has no benchmarks")
     sync(session, "--exact", "--package", member, "--all-extras")
+    sync(session, "--inexact", "--only-group", "test")
+    for peers in folder.glob("benchmarks/*.txt"):  # what our own is compared with; never in the lock
+        session.run_install("uv", "pip", "install", "--quiet", "--requirements", str(peers))
     for script in scripts:
         session.run("python", str(script), *session.posargs)
