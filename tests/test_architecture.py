@@ -298,6 +298,7 @@ def test_no_model_inherits_from_a_package_or_another_model(model: Member):
 
 # --- dependencies -----------------------------------------------------------------------------------------------------
 
+
 @every_member
 def test_a_member_declares_what_it_imports_and_imports_what_it_declares(member: Member):
     sources = [path.read_text(encoding="utf-8") for path in member.modules()]

@@ -437,7 +437,7 @@ def test_a_compiled_model_is_the_same_model(xor, compiler, tmp_path):
     assert "first bad tensor: weight 2.bias" in caught.value.details
 
 
-CALLS = 150  # measured: 133
+CALLS = 150  # about 130 were measured
 
 
 def test_a_step_takes_few_calls(tmp_path, xor):

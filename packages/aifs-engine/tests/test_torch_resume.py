@@ -114,32 +114,6 @@ def test_each_piece_of_the_state_is_needed(tmp_path, whole, pictures, left_out):
     assert files[0] != files[1]
 
 
-def test_augmentation_by_the_data_package_goes_on_where_it_was(tmp_path):
-    """Its draws are a function of the sample and the epoch."""
-    data = pytest.importorskip("aifs_data", reason="the data package is not installed")
-    from aifs_data.augment import HorizontalFlip, RandomCrop
-    from aifs_data.transforms import Normalize
-
-    X, y = (tensor.numpy() for tensor in next(iter(program.Pictures(64).batches(0))))
-    X = (255 * (X > 0)).astype("uint8")
-
-    def train(folder, *callbacks, state=None):
-        loader = data.ArrayLoader(
-            X, y, 8, seed=1, shuffle=True, framework="torch", transform=[RandomCrop(4), HorizontalFlip()],
-            normalize=Normalize.unit(),
-        )  # fmt: skip
-        trainer = program.new_trainer(folder, "convolutional", "fp32", *callbacks, epochs=2)
-        if state is not None:
-            trainer.load_state_dict(state)
-        trainer.train(loader, [next(loader.batches(0))])
-
-    train(tmp_path / "whole")
-    with pytest.raises(Interrupted):
-        train(tmp_path / "parts", StopAt(11))
-    train(tmp_path / "parts", state=load_checkpoint(tmp_path / "parts" / "last.safetensors").state)
-    assert_same_files(tmp_path / "whole", tmp_path / "parts")
-
-
 class Adversarial(TorchLearner):
     """The smallest generative adversarial network: a line that is to hit a cloud of points."""
 

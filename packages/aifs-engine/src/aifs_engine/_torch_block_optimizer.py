@@ -58,10 +58,9 @@ class BlockOptimizer(torch.optim.Optimizer):  # type: ignore[misc, unused-ignore
         ModelError
             If a gradient is sparse.
         """
-        with torch.set_grad_enabled(False):
-            self._gathered = self._collect()
-            for block in self._gathered:
-                block.gather()
+        self._gathered = self._collect()
+        for block in self._gathered:
+            block.gather()
         return [block.vectors["gradient"] for block in self._gathered]
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -152,6 +151,11 @@ class BlockOptimizer(torch.optim.Optimizer):  # type: ignore[misc, unused-ignore
 
     def _check_options(self, group: Group) -> None:
         """Refuse options out of range; a subclass adds those of its own."""
+        largest = min((torch.finfo(param.dtype).max for param in group["params"]), default=math.inf)
+        if isinstance(group["lr"], float) and largest < group["lr"] < math.inf:
+            raise ConfigError(
+                f"lr must be a number that the parameters' dtype has, at most {largest:.3g}, got {group['lr']!r}"
+            )
         require_between("lr", group["lr"], 0, math.inf)
         require_between("weight_decay", group["weight_decay"], 0, math.inf)
 

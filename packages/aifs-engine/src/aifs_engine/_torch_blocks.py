@@ -189,7 +189,7 @@ def _load_block(
             f"the state remembers {' and '.join(sorted(names)) or 'nothing'} after {block.step} steps, this optimizer "
             f"remembers {expected}: it is from another optimizer"
         )
-    for name in names:
+    for name in sorted(names):
         saved, vector = torch.as_tensor(entry[name]), block.vectors[name]
         if saved.shape != vector.shape:
             raise CheckpointError(
