@@ -9,7 +9,7 @@ __getattr__, __dir__, __all__ = lazy.attach(
     __name__,
     submod_attrs={
         "callbacks": ["BestSoFar", "Callback", "Checkpointing", "EarlyStopping", "Snapshots"],
-        "checkpoint": ["Bfloat16", "Checkpoint", "CheckpointFolder", "load_checkpoint", "save_checkpoint"],
+        "checkpoint": ["Checkpoint", "CheckpointFolder", "load_checkpoint", "save_checkpoint"],
         "cli": ["evaluate_command", "train_command"],
         "evaluator": ["Evaluator", "Predictions"],
         "experiment": [

@@ -3,7 +3,6 @@ from .callbacks import Callback as Callback
 from .callbacks import Checkpointing as Checkpointing
 from .callbacks import EarlyStopping as EarlyStopping
 from .callbacks import Snapshots as Snapshots
-from .checkpoint import Bfloat16 as Bfloat16
 from .checkpoint import Checkpoint as Checkpoint
 from .checkpoint import CheckpointFolder as CheckpointFolder
 from .checkpoint import load_checkpoint as load_checkpoint
