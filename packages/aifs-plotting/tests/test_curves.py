@@ -1,11 +1,11 @@
-"""Curves over epochs."""
+"""Curves over epochs, and over the learning rates of a range test."""
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aifs_plotting import learning_curves, style
+from aifs_plotting import learning_curves, learning_rate_curve, style
 from aifs_utils.exceptions import DataError
 
 LOSS = {"train_loss": [0.9, 0.4, 0.3], "val_loss": [1.0, 0.5, 0.6]}
@@ -90,6 +90,11 @@ def test_a_value_between_two_gaps_is_seen():
     assert line.get_markevery() == [3]
 
 
+def test_a_loss_too_small_for_ticks_is_drawn(tidy):
+    """Numbers just above 0 have no round numbers between them."""
+    tidy(learning_curves({"train_loss": [2e-309]}))
+
+
 def test_nothing_finite_is_said(tidy, words):
     fig = learning_curves({"train_loss": [np.nan, np.nan], "train_accuracy": [np.nan, np.nan]})
     tidy(fig)
@@ -160,3 +165,67 @@ def test_train_and_validation_have_the_same_colours_everywhere():
     for axes in learning_curves(FULL).axes:
         drawn = lines(axes)
         assert (drawn["train"].get_color(), drawn["validation"].get_color()) == (style.TRAIN, style.VALIDATION)
+
+
+RATES = np.geomspace(1e-6, 1, 60)
+LOSSES = np.concatenate([np.full(30, 2.3), np.linspace(2.3, 0.8, 22), np.geomspace(0.9, 1000, 8)])
+
+
+def test_a_range_test_is_drawn_over_its_rates(tidy, words):
+    """Dots are the steps, the line is what is left without their noise; the suggestion is ringed on it."""
+    noisy = LOSSES + 0.05 * np.random.default_rng(0).standard_normal(60)
+    fig = learning_rate_curve(RATES, noisy, smoothed=LOSSES, suggestion=RATES[45])
+    tidy(fig)
+    (axes,) = fig.axes
+    steps, line, mark, ring = axes.lines
+    assert axes.get_xscale() == "log"
+    assert (steps.get_marker(), steps.get_linestyle(), line.get_linestyle()) == ("o", "None", "-")
+    np.testing.assert_array_equal(steps.get_ydata(), noisy)
+    np.testing.assert_array_equal(line.get_ydata(), LOSSES)
+    assert mark.get_xdata() == [RATES[45]] * 2
+    assert (ring.get_xdata()[0], ring.get_ydata()[0]) == pytest.approx((RATES[45], LOSSES[45]))
+    assert f"Loss falls fastest at the learning rate {RATES[45]:.1e}" in words(fig)
+    assert "each step | smoothed" in words(fig)
+
+
+def test_the_part_where_the_loss_explodes_is_cut_off_and_said(words):
+    """A thousand at the end would leave a flat line of the rest."""
+    fig = learning_rate_curve(RATES, LOSSES)
+    low, high = fig.axes[0].get_ylim()
+    assert low <= 0.8
+    assert 2.3 < high < 10
+    assert f"{(high < LOSSES).sum()} of 60 steps have a loss above the axis" in words(fig)
+    assert "Loss by learning rate" in words(fig)
+    assert "mine" in words(learning_rate_curve(RATES, LOSSES, title="mine"))
+
+
+def test_losses_alone_are_a_line():
+    """Without smoothed ones there is nothing to tell apart."""
+    (line,) = learning_rate_curve(RATES, LOSSES).axes[0].lines
+    np.testing.assert_array_equal(line.get_ydata(), LOSSES)
+
+
+@pytest.mark.parametrize(
+    ("rates", "losses", "message"),
+    [
+        ([], [], "rates must be a non-empty 1-dimensional array"),
+        ([0.0, 1.0], [1, 1], "rates must be above 0 and grow"),
+        ([1.0, 0.1], [1, 1], "rates must be above 0 and grow"),
+        ([0.1, 1.0], [1, 1, 1], "2 rates and 3, 3 losses"),
+        ([0.1, 1.0], [1, np.nan], "losses must be finite"),
+    ],
+)
+def test_a_range_test_that_cannot_be_drawn_is_refused(rates, losses, message):
+    """Before anything is drawn."""
+    with pytest.raises(DataError, match=message):
+        learning_rate_curve(rates, losses)
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=30), st.floats(1e-9, 1e-3), st.floats(1.01, 3), st.booleans()
+)
+def test_any_range_test_ends_in_a_tidy_figure(tidy, losses, lowest, factor, marked):
+    """One step, one decade, losses below 0."""
+    rates = lowest * factor ** np.arange(len(losses))
+    tidy(learning_rate_curve(rates, losses, smoothed=losses, suggestion=rates[len(rates) // 2] if marked else None))

@@ -14,6 +14,7 @@ __getattr__, __dir__, __all__ = lazy.attach(
         "arrays": ["Ragged"],
         "augment": ["CutOut", "GaussianNoise", "HorizontalFlip", "RandomCrop", "RandomRotation", "RandomShift"],
         "dataset": ["ArraySpec", "Dataset", "DatasetInfo", "Graph", "Source", "Split"],
+        "decoded_loader": ["DecodedLoader"],
         "downloads": ["Unavailable", "WrongBytes"],
         "draws": ["Draws"],
         "fresh_loader": ["FreshLoader"],

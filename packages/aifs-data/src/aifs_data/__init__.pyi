@@ -13,6 +13,7 @@ from .dataset import DatasetInfo as DatasetInfo
 from .dataset import Graph as Graph
 from .dataset import Source as Source
 from .dataset import Split as Split
+from .decoded_loader import DecodedLoader as DecodedLoader
 from .downloads import Unavailable as Unavailable
 from .downloads import WrongBytes as WrongBytes
 from .draws import Draws as Draws

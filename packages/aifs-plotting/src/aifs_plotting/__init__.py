@@ -16,7 +16,7 @@ __getattr__, __dir__, __all__ = lazy.attach(
             "precision_recall_curve",
             "roc_curve",
         ],
-        "curves": ["learning_curves"],
+        "curves": ["learning_curves", "learning_rate_curve"],
         "features": ["weights_as_images"],
         "playbooks": ["generate_visualizations"],
         "style": ["Provenance", "save_figure"],

@@ -5,6 +5,7 @@ from .classification import decision_boundary_evolution as decision_boundary_evo
 from .classification import precision_recall_curve as precision_recall_curve
 from .classification import roc_curve as roc_curve
 from .curves import learning_curves as learning_curves
+from .curves import learning_rate_curve as learning_rate_curve
 from .features import weights_as_images as weights_as_images
 from .playbooks import generate_visualizations as generate_visualizations
 from .style import Provenance as Provenance

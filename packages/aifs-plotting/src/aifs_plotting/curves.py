@@ -1,4 +1,4 @@
-"""Figures over the epochs of a training run."""
+"""Figures over the epochs of a training run, or over the steps of a learning-rate range test."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from aifs_plotting import style
-from aifs_plotting._arrays import HUGE, Floats, as_floats
+from aifs_plotting._arrays import HUGE, Floats, as_finite, as_floats
 from aifs_utils.exceptions import DataError
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ _RING: dict[str, Any] = {
     "markeredgewidth": 1.2,
     "linestyle": "none",
 }
+_STEP: dict[str, Any] = {"marker": "o", "markersize": 3, "color": style.FAINT, "linestyle": "none"}
+_SMOOTHED: dict[str, Any] = {"color": style.TRAIN, "linestyle": "-"}
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,7 @@ def learning_curves(
         _Scale.of(metric, np.concatenate([curve.values for curve in curves])) for metric, curves in present.items()
     ]
     ends = [_end_label(metric, curve) for metric, curves in present.items() for curve in curves]
-    left = 0.22 + max(style.text_width(fig, label) for scale in scales for label in style.tick_labels(scale.ticks))
+    left = 0.22 + _tick_width(fig, scales)
     right = 0.34 + max(style.text_width(fig, label) for label in ends)
     all_axes = style.panels(fig, len(present), left=left, right=right, top=0.26, between=(0.2, 0.32), sharex=True)
     _epoch_axis(all_axes[-1], epochs)
@@ -145,6 +147,119 @@ def learning_curves(
         if metric == "loss" and lowest is not None:
             axes.plot(epochs[lowest], curves[-1].values[lowest], **_RING, clip_on=False)
     return fig
+
+
+@style.context()
+def learning_rate_curve(
+    rates: ArrayLike,
+    losses: ArrayLike,
+    *,
+    smoothed: ArrayLike | None = None,
+    suggestion: float | None = None,
+    title: str | None = None,
+    provenance: style.Provenance | None = None,
+) -> Figure:
+    """The loss of a short training during which the learning rate grew: a range test.
+
+    Where the loss has exploded it is cut off, so that the part where it falls can be read.
+
+    Parameters
+    ----------
+    rates : array_like, shape (n,)
+        The learning rate of each step, above 0 and growing.
+    losses : array_like, shape (n,)
+        The loss of each step.
+    smoothed : array_like, shape (n,), optional
+        The losses without their noise; drawn as a line, with the losses as dots.
+    suggestion : float, optional
+        A rate to mark.
+    title : str, optional
+        Instead of the title that names the suggestion.
+    provenance : Provenance, optional
+        The footer.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        With one axes.
+
+    Raises
+    ------
+    DataError
+        When the arrays are of different lengths, empty or not finite, or the rates are not positive and growing.
+
+    References
+    ----------
+    Smith. "Cyclical Learning Rates for Training Neural Networks", WACV 2017, figure 3.
+
+    Examples
+    --------
+    >>> fig = learning_rate_curve([0.001, 0.01, 0.1, 1.0], [2.3, 2.2, 0.9, 8.0], suggestion=0.1)
+    >>> fig.axes[0].get_xlabel()
+    'learning rate (log scale)'
+    """
+    x, y = _growing(rates), as_finite(losses, "losses", 1)
+    line = y if smoothed is None else as_finite(smoothed, "smoothed", 1)
+    if not len(x) == len(y) == len(line):
+        raise DataError(f"there must be one loss for each rate, got {len(x)} rates and {len(y)}, {len(line)} losses")
+    shown = np.concatenate([y, line])
+    scale = _Scale.of("loss", shown[shown <= _before_explosion(line)])
+    n_above = int((y > scale.high).sum())
+    fig = style.new_figure(
+        title or _range_title(suggestion),
+        height=3.4,
+        provenance=provenance,
+        notes=[f"{n_above:,} of {len(y):,} steps have a loss above the axis"] if n_above else [],
+        key=[] if smoothed is None else [("each step", _STEP), ("smoothed", _SMOOTHED)],
+    )
+    left = 0.22 + _tick_width(fig, [scale])
+    (axes,) = style.panels(fig, left=left, right=0.3, top=0.26)
+    scale.apply(axes, "loss")
+    if smoothed is not None:
+        axes.plot(x, y, **_STEP)
+    axes.plot(x, line, **_SMOOTHED, marker="o" if len(x) == 1 else "")
+    _rate_axis(axes, x)
+    if suggestion is not None:
+        at = float(np.interp(np.log(suggestion), np.log(x), line))
+        axes.axvline(suggestion, color=style.INK, linewidth=0.8, linestyle=(0, (2, 2)))
+        axes.plot(suggestion, at, **_RING, clip_on=False)
+    return fig
+
+
+def _tick_width(fig: Figure, scales: Sequence[_Scale]) -> float:
+    """The widest label of a tick, in inches; there is none between numbers that are nearly 0."""
+    labels = [label for scale in scales for label in style.tick_labels(scale.ticks)]
+    return max((style.text_width(fig, label) for label in labels), default=0.0)
+
+
+def _growing(rates: ArrayLike) -> Floats:
+    array = as_finite(rates, "rates", 1)
+    if array[0] <= 0 or (np.diff(array) <= 0).any():
+        raise DataError("rates must be above 0 and grow from step to step")
+    return array
+
+
+def _before_explosion(losses: Floats) -> float:
+    """A loss that is worth drawing: as far above the first ones as the lowest is below, and a half more."""
+    beginning = float(losses[: len(losses) // 10 + 1].mean())
+    return beginning + 1.5 * (beginning - float(losses.min()))
+
+
+def _range_title(suggestion: float | None) -> str:
+    return (
+        "Loss by learning rate" if suggestion is None else f"Loss falls fastest at the learning rate {suggestion:.1e}"
+    )
+
+
+def _rate_axis(axes: Axes, rates: Floats) -> None:
+    low, high = float(rates[0]), float(rates[-1])
+    axes.set_xscale("log")
+    axes.minorticks_off()
+    axes.set_xlim(*((low, high) if high > low else (low / 3, high * 3)))
+    decades = range(math.ceil(math.log10(low) - 1e-9), math.floor(math.log10(high) + 1e-9) + 1)
+    values = [10.0**decade for decade in decades[:: -(-len(decades) // 9) or 1]] or [low]
+    axes.set_xticks(values, style.tick_labels(values))
+    axes.set_xlabel("learning rate (log scale)")
 
 
 def _curves(history: Mapping[str, Sequence[float]], metric: str) -> list[_Curve]:
