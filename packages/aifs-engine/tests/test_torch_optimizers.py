@@ -8,14 +8,16 @@ import weakref
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from safetensors.torch import load, save
-from torch import nn
 
-from aifs_engine import torch_optimizers as ours
-from aifs_utils.exceptions import CheckpointError, ConfigError, ModelError
+torch = pytest.importorskip("torch", reason="the extra torch is not installed")
+
+from safetensors.torch import load, save  # noqa: E402  # only where torch is
+from torch import nn  # noqa: E402
+
+from aifs_engine import torch_optimizers as ours  # noqa: E402
+from aifs_utils.exceptions import CheckpointError, ConfigError, ModelError  # noqa: E402
 
 SHAPES = [(7, 5), (7,), (3, 7), (3,), (), (2, 3, 2, 2), (1, 33)]  # odd sizes: kernels finish with a loop for the rest
 CASES = {

@@ -4,11 +4,12 @@ import json
 import math
 
 import pytest
-import torch
 
-from aifs_engine import torch_optimizers
-from aifs_engine.torch_schedules import one_cycle, step_decay, warmup_cosine
-from aifs_utils.exceptions import ConfigError
+torch = pytest.importorskip("torch", reason="the extra torch is not installed")
+
+from aifs_engine import torch_optimizers  # noqa: E402  # only where torch is
+from aifs_engine.torch_schedules import one_cycle, step_decay, warmup_cosine  # noqa: E402
+from aifs_utils.exceptions import ConfigError  # noqa: E402
 
 SCHEDULES = {
     "warmup_cosine": lambda optimizer: warmup_cosine(optimizer, warmup_steps=4, total_steps=20, final=0.1),

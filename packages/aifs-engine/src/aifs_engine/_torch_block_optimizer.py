@@ -58,9 +58,10 @@ class BlockOptimizer(torch.optim.Optimizer):  # type: ignore[misc, unused-ignore
         ModelError
             If a gradient is sparse.
         """
-        self._gathered = self._collect()
-        for block in self._gathered:
-            block.gather()
+        with torch.set_grad_enabled(False):
+            self._gathered = self._collect()
+            for block in self._gathered:
+                block.gather()
         return [block.vectors["gradient"] for block in self._gathered]
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
