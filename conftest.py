@@ -4,8 +4,9 @@ from importlib.util import find_spec
 
 import pytest
 
-# Their examples need torch, which is an extra.
-collect_ignore_glob = [] if find_spec("torch") else [f"packages/*/{folder}/*torch_*.py" for folder in ("src/*", "tests")]
+# Modules that cannot be imported without torch, which is an extra; their tests skip themselves and say so.
+TORCH_MODULES = ["packages/*/src/*/torch_*.py", "packages/*/src/*/_torch_*.py", "packages/*/tests/torch_*.py"]
+collect_ignore_glob = [] if find_spec("torch") else TORCH_MODULES
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
