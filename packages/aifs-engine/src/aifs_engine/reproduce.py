@@ -73,7 +73,9 @@ def results_table(results: dict[str, Any]) -> str:
     for name, entry in results["experiments"].items():
         measured = f"{entry['median']:.3g} [{entry['min']:.3g}, {entry['max']:.3g}]"
         held = "yes" if entry["held"] else "**no**"
-        what = f"`{name}` | {entry['kind']} | {entry['claim']} | {measured} | {held} | {entry['seconds_per_run']:.2g}"
+        seconds = entry["seconds_per_run"]
+        took = f"{seconds:.2g}" if seconds < 100 else f"{seconds:.0f}"
+        what = f"`{name}` | {entry['kind']} | {entry['claim']} | {measured} | {held} | {took}"
         lines.append(f"| {what} | {entry['reason']} |")
     return "\n".join(lines)
 
