@@ -1,3 +1,4 @@
+import random
 from contextlib import contextmanager
 
 import numpy as np
@@ -117,3 +118,31 @@ def test_running_means_continue_from_their_state_to_the_bit():
     for value in values[4:]:
         second.add({"loss": value}, 3)
     assert second.means() == whole.means()
+
+
+class Augmented:
+    """Validation data that draw from the global random states each time they are read."""
+
+    def __len__(self):
+        return 1
+
+    def __iter__(self):
+        yield np.random.standard_normal((4, 2)), np.full(4, random.random())  # noqa: NPY002
+
+
+def test_evaluation_leaves_the_random_states_as_they_are(learner):
+    """Whatever is drawn in it: training goes on as if nobody had looked."""
+    np.random.seed(0)  # noqa: NPY002
+    random.seed(0)
+    expected = (np.random.random(), random.random())  # noqa: NPY002
+    np.random.seed(0)  # noqa: NPY002
+    random.seed(0)
+    Evaluator(learner).evaluate(Augmented())
+    assert (np.random.random(), random.random()) == expected  # noqa: NPY002
+
+
+def test_predictions_need_inputs_and_targets(learner):
+    """A dict would be unpacked into its keys."""
+    learner.predict = lambda X: X
+    with pytest.raises(DataError, match=r"batches \(X, y\), got dict of 2 parts"):
+        Evaluator(learner).predict([{"x": np.zeros(3), "y": np.zeros(3)}])

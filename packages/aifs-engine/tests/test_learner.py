@@ -49,3 +49,17 @@ def test_finite_losses_pass_and_others_raise():
     for loss in (math.nan, math.inf, -math.inf, np.float32("nan")):
         with pytest.raises(NonFiniteError, match="loss is"):
             require_finite(loss)
+
+
+def test_a_loader_whose_order_is_drawn_anew_is_warned_of(caplog):
+    """Its run cannot be continued to the bit in the middle of an epoch."""
+
+    class RandomSampler: ...
+
+    class DataLoader(list):
+        sampler = RandomSampler()
+
+    as_loader(["a"])
+    assert caplog.text == ""
+    as_loader(DataLoader(["a"]))
+    assert "draws another order each time" in caplog.text

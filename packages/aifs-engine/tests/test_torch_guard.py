@@ -261,3 +261,38 @@ def test_clipping_is_that_of_torch(model, max_norm, optimizer):
     assert clip(gradients, max_norm) == pytest.approx(norm.item())
     together = torch.cat([gradient.flatten() for gradient in gradients])
     torch.testing.assert_close(together, torch.cat([gradient.flatten() for gradient in expected]) * scale)
+
+
+class OneGraph(TorchLearner):
+    """A graph that is made outside of the loss: a replay cannot go through it again."""
+
+    def train_step(self, batch):
+        outputs = self.model(batch)
+        return self.minimize(lambda batch: (outputs.sum() * math.inf, {}), batch)
+
+
+def test_a_replay_that_fails_does_not_hide_the_error():
+    """It says that nothing could be found, and why."""
+    model = nn.Sequential(nn.Linear(2, 2), nn.Sigmoid())
+    learner = OneGraph(model, SGD(model.parameters(), lr=0.1))
+    with pytest.raises(NonFiniteError, match=r"loss is inf .* could not be computed again"):
+        Trainer(learner, epochs=1).train([torch.ones(3, 2)])
+
+
+def test_a_replay_counts_no_batch_twice():
+    """The running statistics of a norm are those from before it."""
+    model = nn.Sequential(nn.BatchNorm1d(2), nn.Linear(2, 1))
+    explain(model, lambda: model(torch.ones(3, 2)).sum(), torch.ones(3, 2))
+    assert model[0].num_batches_tracked == 0
+    assert model[0].running_mean.tolist() == [0.0, 0.0]
+
+
+def test_complex_parameters_are_checked_as_well():
+    """torch.optim moves them."""
+    w = nn.Parameter(torch.ones(1, dtype=torch.complex64))
+    model = nn.Module()
+    model.w = w
+    learner = TorchLearner(model, torch.optim.SGD([w], lr=0.1))
+    learner.minimize(lambda batch: ((w * batch).abs().square().sum(), {}), torch.ones(1))
+    with pytest.raises(NonFiniteError):
+        learner.minimize(lambda batch: ((w * batch).abs().square().sum(), {}), torch.full((1,), math.nan))

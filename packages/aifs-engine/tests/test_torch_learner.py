@@ -24,7 +24,7 @@ from aifs_engine.torch_optimizers import SGD, Adam  # noqa: E402
 from aifs_engine.torch_state import on_device  # noqa: E402
 from aifs_utils.exceptions import CheckpointError, ConfigError  # noqa: E402
 
-STATE = {"model", "optimizer", "scheduler", "scaler", "ema", "accumulated", "updates"}
+STATE = {"model", "criterion", "optimizer", "scheduler", "scaler", "ema", "accumulated", "updates"}
 
 
 @pytest.fixture(autouse=True)
@@ -274,6 +274,151 @@ def test_options_out_of_range_are_refused(options, message):
     """When the learner is made, not in the middle of a night."""
     with pytest.raises(ConfigError, match=message):
         new_learner(**options)
+
+
+class LearnedScale(nn.Module):
+    """A squared error divided by a variance that is learned with the weights."""
+
+    def __init__(self):
+        super().__init__()
+        self.log_variance = nn.Parameter(torch.zeros(()))
+
+    def forward(self, outputs, targets):
+        return nn.functional.cross_entropy(outputs, targets) * torch.exp(-self.log_variance) + self.log_variance
+
+
+def test_what_a_criterion_learns_is_in_the_state(xor, tmp_path):
+    """Or the continued run would be another, without a word."""
+
+    def make():
+        model, criterion = network(), LearnedScale()
+        return TorchLearner(model, SGD([*model.parameters(), *criterion.parameters()], lr=0.1, momentum=0.9), criterion)
+
+    learner, other = make(), make()
+    for batch in xor[:3]:
+        learner.train_step(batch)
+    save_checkpoint(tmp_path / "c.safetensors", {"learner": learner.state_dict()}, {})
+    other.load_state_dict(load_checkpoint(tmp_path / "c.safetensors").state["learner"])
+    for each in (learner, other):
+        each.train_step(xor[3])
+    assert_same(weights_of(learner), weights_of(other))
+    assert_same(learner.criterion.log_variance, other.criterion.log_variance)
+
+
+def test_parameters_that_no_checkpoint_would_hold_are_refused():
+    """They belong into the model."""
+    stray = nn.Parameter(torch.zeros(2))
+    model = network()
+    with pytest.raises(ConfigError, match="neither the model's nor the criterion's"):
+        TorchLearner(model, SGD([*model.parameters(), stray], lr=0.1), nn.CrossEntropyLoss())
+
+
+def test_a_parameter_has_one_average_at_most():
+    """With two, each evaluation would leave one of them in the weight."""
+    model = network()
+    optimizers = {name: SGD(model.parameters(), lr=0.1) for name in "ab"}
+    with pytest.raises(ConfigError, match="each parameter in one optimizer only"):
+        TorchLearner(model, optimizers, ema_decay=0.9)
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_after_a_step_that_was_stopped_the_learner_goes_on(xor, precision, accumulate):
+    """Who catches the error may leave the batch out."""
+    learner, clean = (new_learner(precision=precision, accumulate=accumulate) for _ in range(2))
+    with pytest.raises(NonFiniteError):
+        learner.train_step((xor[0][0] * float("nan"), xor[0][1]))
+    for each in (learner, clean):
+        for batch in xor[:4]:
+            each.train_step(batch)
+    assert_same(weights_of(learner), weights_of(clean))
+
+
+def test_a_window_of_another_length_is_not_continued(xor):
+    """Its gradients are weighed for one length."""
+    learner = new_learner(accumulate=4)
+    learner.train_step(xor[0])
+    with pytest.raises(CheckpointError, match="window of 4 batches, this learner accumulates 2"):
+        new_learner(accumulate=2).load_state_dict(learner.state_dict())
+
+
+def test_a_state_that_is_refused_leaves_the_weights(xor):
+    """They are loaded last."""
+    learner, other = new_learner(optimizer=Adam), new_learner(optimizer=SGD)
+    learner.train_step(xor[0])
+    before = weights_of(other)
+    with pytest.raises(CheckpointError):
+        other.load_state_dict(learner.state_dict())
+    assert_same(weights_of(other), before)
+
+
+def test_what_cannot_be_stepped_once_per_update_is_refused():
+    """Before the first step, with the way to do it."""
+    model = network()
+    optimizer = SGD(model.parameters(), lr=0.1)
+    with pytest.raises(ConfigError, match="ReduceLROnPlateau is stepped with a metric"):
+        TorchLearner(model, optimizer, scheduler=torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer))
+    with pytest.raises(ConfigError, match="LBFGS computes the loss several times"):
+        TorchLearner(model, torch.optim.LBFGS(model.parameters()))
+
+
+def test_plain_steps_are_one_update_each_at_an_unmoved_rate(xor):
+    """For trials: the schedule and the windows are back afterwards."""
+    model = network()
+    optimizer = SGD(model.parameters(), lr=0.1)
+    scheduler = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.5)
+    learner = TorchLearner(model, optimizer, nn.CrossEntropyLoss(), scheduler=scheduler, accumulate=4)
+    with learner.plain_steps():
+        learner.train_step(xor[0])
+        learner.train_step(xor[1])
+        assert (learner.updates, learner.learning_rate) == (2, 0.1)
+    for batch in xor[:4]:
+        learner.train_step(batch)
+    assert (learner.updates, learner.learning_rate) == (3, 0.05)
+
+
+def test_outputs_of_several_parts_reach_the_metrics(xor):
+    """A recurrent network returns its state beside its outputs."""
+    model = nn.RNN(2, 2, batch_first=True)
+    learner = TorchLearner(
+        model,
+        SGD(model.parameters(), lr=0.1),
+        lambda outputs, targets: nn.functional.cross_entropy(outputs[0], targets),
+        metrics={"accuracy": lambda outputs, targets: accuracy(outputs[0], targets), "size": lambda o, t: o[1].mean()},
+    )
+    metrics = learner.train_step(xor[0])
+    assert not any(metric.requires_grad for metric in metrics.values())
+
+
+def test_an_optimizer_of_frozen_parameters_moves_nothing(xor):
+    """One half of a network that is trained in turns."""
+    model = nn.ModuleDict({"a": nn.Linear(2, 2), "b": nn.Linear(2, 2).requires_grad_(False)})
+    optimizers = {name: SGD(module.parameters(), lr=0.1) for name, module in model.items()}
+    learner = TorchLearner(model, optimizers, accumulate=2)
+    before = weights_of(learner)
+    for batch in xor[:2]:
+        learner.minimize(lambda batch: (model["b"](model["a"](batch[0])).square().mean(), {}), batch, "b")
+    assert_same(weights_of(learner), before)
+
+
+def test_at_rate_zero_the_groups_remember_their_ratio():
+    """The end of a cosine."""
+    model = network()
+    optimizer = SGD([{"params": model[0].parameters()}, {"params": model[2].parameters(), "lr": 0.01}], lr=0.1)
+    scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 1)
+    learner = TorchLearner(model, optimizer, nn.CrossEntropyLoss(), scheduler=scheduler)
+    optimizer.step()
+    scheduler.step()
+    assert learner.learning_rate == pytest.approx(0.0)
+    optimizer.param_groups[0]["lr"] = optimizer.param_groups[1]["lr"] = 0.0
+    learner.learning_rate = 1.0
+    assert [group["lr"] for group in optimizer.param_groups] == pytest.approx([1.0, 0.1])
+
+
+def test_scores_of_a_model_in_float64_are_in_float64(xor):
+    """Halves alone are widened, which NumPy lacks or dislikes."""
+    learner = new_learner(network().double())
+    assert learner.decision_function(xor[0][0].double()).dtype == np.float64
 
 
 def test_several_optimizers_are_named(xor):

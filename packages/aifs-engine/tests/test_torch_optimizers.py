@@ -521,7 +521,8 @@ def test_the_calls_of_a_step_do_not_grow_with_the_layers(case):
         (lambda params: ours.Adam(params, betas=0.9), "betas must be two numbers"),
         (lambda params: ours.AdamW(params, eps=-1e-8), "eps must be"),
         (lambda params: ours.SGD([{"params": params, "momentun": 0.9}], 0.1), "got momentun"),
-        (lambda params: ours.SGD(params, 1e308), "lr must be a number that the parameters' dtype has"),
+        (lambda params: ours.SGD(params, 1e308), "lr must be so small that 3.4e.38 holds each step, got 1e.308"),
+        (lambda params: ours.Adam(params, 1e38), "lr must be so small"),
     ],
 )
 def test_options_out_of_range_are_refused(make, message):

@@ -1,5 +1,6 @@
 """The global random states."""
 
+import contextlib
 import json
 import random
 import subprocess
@@ -8,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from aifs_utils import ConfigError, get_random_state, restore_random_state, set_random_seed
+from aifs_utils import ConfigError, get_random_state, preserve_random_state, restore_random_state, set_random_seed
 
 
 @pytest.fixture(autouse=True)
@@ -103,3 +104,24 @@ def test_torch_is_seeded_and_restored_when_it_is_there():
     assert torch.equal(torch.rand(5), first)
     set_random_seed(1, torch=False)
     assert not torch.equal(torch.rand(5), first)
+
+
+def test_what_draws_within_the_block_leaves_no_trace():
+    """Also when it fails."""
+    set_random_seed(3)
+    expected = (random.random(), np.random.random())  # noqa: NPY002
+    set_random_seed(3)
+    with contextlib.suppress(ZeroDivisionError), preserve_random_state():
+        raise ZeroDivisionError(random.random(), np.random.random())  # noqa: NPY002
+    assert (random.random(), np.random.random()) == expected  # noqa: NPY002
+
+
+def test_torch_draws_within_the_block_leave_no_trace():
+    """Once it has been imported."""
+    torch = pytest.importorskip("torch", reason="torch is an option of this package")
+    set_random_seed(3)
+    expected = torch.rand(1)
+    set_random_seed(3)
+    with preserve_random_state():
+        torch.rand(1)
+    assert torch.equal(torch.rand(1), expected)

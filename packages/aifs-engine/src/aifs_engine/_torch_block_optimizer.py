@@ -148,17 +148,23 @@ class BlockOptimizer(torch.optim.Optimizer):  # type: ignore[misc, unused-ignore
         group = {**self.defaults, **param_group, "params": [params] if isinstance(params, Tensor) else list(params)}
         check_params(group["params"], [param for other in self.param_groups for param in other["params"]])
         self._check_options(group)
+        self._check_size(group)
         self.param_groups.append(group)
 
     def _check_options(self, group: Group) -> None:
         """Refuse options out of range; a subclass adds those of its own."""
-        largest = min((torch.finfo(param.dtype).max for param in group["params"]), default=math.inf)
-        if isinstance(group["lr"], float) and largest < group["lr"] < math.inf:
-            raise ConfigError(
-                f"lr must be a number that the parameters' dtype has, at most {largest:.3g}, got {group['lr']!r}"
-            )
         require_between("lr", group["lr"], 0, math.inf)
         require_between("weight_decay", group["weight_decay"], 0, math.inf)
+
+    def _check_size(self, group: Group) -> None:
+        """Refuse a rate whose step the parameters' dtype cannot express."""
+        largest = min((torch.finfo(param.dtype).max for param in group["params"]), default=math.inf)
+        if self._first_factor(group) > largest:
+            raise ConfigError(f"lr must be so small that {largest:.3g} holds each step, got {group['lr']!r}")
+
+    def _first_factor(self, group: Group) -> float:
+        """The largest number that a gradient's direction is multiplied by."""
+        return float(group["lr"])
 
     def state_dict(self) -> dict[str, Any]:
         """Return all that the next step depends on, besides parameters and gradients.

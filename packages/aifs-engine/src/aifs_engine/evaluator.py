@@ -1,12 +1,14 @@
 """Measuring a learner on data that it does not learn from."""
 
 from collections import defaultdict
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 from aifs_engine.learner import Learner, as_loader, batch_size
 from aifs_utils.exceptions import DataError
+from aifs_utils.seeds import preserve_random_state
 
 
 class RunningMeans:
@@ -82,22 +84,34 @@ class Evaluator:
         ------
         AttributeError
             If the learner has no ``predict``.
+        DataError
+            If a batch is not inputs and targets.
         """
         import numpy as np
 
         learner: Any = self.learner
         score = getattr(learner, "decision_function", None)
         with self._evaluating():
-            parts = [
-                (y.cpu() if hasattr(y, "cpu") else y, learner.predict(X), score(X) if score is not None else None)
-                for X, y in as_loader(loader).batches(0)
-            ]
+            pairs = map(_pair, as_loader(loader).batches(0))
+            parts = [(_on_host(y), learner.predict(X), score(X) if score is not None else None) for X, y in pairs]
         targets, labels, scores = zip(*parts, strict=True)
         return Predictions(
             np.concatenate(targets), np.concatenate(labels), None if score is None else np.concatenate(scores)
         )
 
-    def _evaluating(self) -> AbstractContextManager[None]:
-        """What the learner wants around a whole pass, so that it is paid for once."""
-        context: AbstractContextManager[None] = getattr(self.learner, "evaluating", nullcontext)()
-        return context
+    @contextmanager
+    def _evaluating(self) -> Iterator[None]:
+        """What the learner wants around a whole pass, so that it is paid for once; random states stay what they are."""
+        with preserve_random_state(), getattr(self.learner, "evaluating", nullcontext)():
+            yield
+
+
+def _pair(batch: Any) -> tuple[Any, Any]:
+    """Inputs and targets of a batch; DataError if it has other parts."""
+    if not isinstance(batch, tuple | list) or len(batch) != 2:
+        raise DataError(f"predictions are made for batches (X, y), got {type(batch).__name__} of {len(batch)} parts")
+    return batch[0], batch[1]
+
+
+def _on_host(targets: Any) -> Any:
+    return targets.cpu() if hasattr(targets, "cpu") else targets

@@ -1,11 +1,14 @@
 """The seam: the engine owns the loop, the learner owns the step."""
 
+import logging
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from aifs_utils.exceptions import DataError, TrainingError
+
+logger = logging.getLogger(__name__)
 
 Metrics = Mapping[str, Any]
 _Loss = TypeVar("_Loss", bound=float)
@@ -87,6 +90,11 @@ class IterableLoader:
                 "Give a list of batches, or an object with __len__ and batches(epoch, start)"
             )
         self.iterable = iterable
+        if type(getattr(iterable, "sampler", None)).__name__ == "RandomSampler":  # of torch's DataLoader
+            logger.warning(
+                "this loader draws another order each time it is read: continued in the middle of an epoch, the run "
+                "will not be the same (the order of aifs_data.DecodedLoader depends on the epoch alone)"
+            )
 
     def __len__(self) -> int:
         return len(self.iterable)

@@ -12,6 +12,8 @@ from aifs_engine.learner import NonFiniteError
 
 # Dropout draws anew in a replay, and after a deferred check momentum has moved the weights.
 NOT_AGAIN = "none in a replay, with the weights and random numbers of now"
+# A loss that was written for one pass may fail in a second one: a graph that is gone, a cache that is used up.
+_OF_A_REPLAY = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 
 Loss = Callable[[Any], tuple[Any, dict[str, Any]]]
 Source = tuple[Loss, Any]  # a function and the batch that it was given
@@ -48,7 +50,7 @@ class ImmediateGuard:
         else:
             for gradient in gradients:
                 total += gradient.sum().item()
-        if math.isfinite(total):  # so all its terms are
+        if math.isfinite(abs(total)):  # so all its terms are
             return
         if not math.isfinite(loss.item()):
             raise self.explain(source).error(f"loss is {loss.item()}")
@@ -132,7 +134,7 @@ def total_norm(tensors: Sequence[Any]) -> Any:
 
 def exact_norm(tensors: Iterable[Any]) -> float:
     """Euclidean norm of all values of the tensors together, which overflows only if a value has."""
-    return math.sqrt(sum(tensor.detach().cpu().double().square().sum().item() for tensor in tensors))
+    return math.sqrt(sum(tensor.detach().cpu().abs().double().square().sum().item() for tensor in tensors))
 
 
 @dataclass(frozen=True)
@@ -156,12 +158,25 @@ def explain(model: Any, loss: Callable[[], Any], batch: Any) -> Explanation:
     Parameters
     ----------
     model : torch.nn.Module
+        Its buffers, such as the running statistics of a norm, are put back afterwards.
     loss
         Computes the loss (0-d) of the batch again, with `model`.
     batch
         What the step was given.
     """
     in_batch = first_bad(_named_tensors(batch, "the batch"))
+    buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
+    try:
+        first, norm = _replay(model, loss)
+    except _OF_A_REPLAY as error:  # it must not hide what it is to explain
+        first, norm = f"not found, for the batch could not be computed again ({error})", math.nan
+    for buffer, before in buffers:
+        buffer.copy_(before)
+    return Explanation(norm, in_batch or first, in_batch is not None)
+
+
+def _replay(model: Any, loss: Callable[[], Any]) -> tuple[str, float]:
+    """The first bad tensor of a forward and a backward pass, and the norm of the gradients."""
     with _watched(model) as found:
         value = loss()
     named = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
@@ -170,9 +185,8 @@ def explain(model: Any, loss: Callable[[], Any], batch: Any) -> Explanation:
     # Backpropagation runs from the last layer to the first.
     in_gradients = first_bad((f"gradient of {name}", gradient) for name, gradient in reversed(with_gradient))
     in_loss = None if all_finite([value]) else "the loss itself, of finite outputs"
-    found_first = in_batch or next(iter(found), None) or in_loss or in_gradients
     norm = exact_norm(gradient for _, gradient in with_gradient)
-    return Explanation(norm, found_first or NOT_AGAIN, in_batch is not None)
+    return next(iter(found), None) or in_loss or in_gradients or NOT_AGAIN, norm
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from aifs_engine.torch_state import on_device, to_arrays, to_tensors
 from aifs_engine.torch_updates import Updater
 from aifs_utils.exceptions import CheckpointError, ConfigError
 
+_HALVES = (torch.bfloat16, torch.float16)
 PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 _OF_AN_OPTIMIZER = ("optimizer", "scheduler", "scaler", "accumulated")  # parts of the state
 
@@ -92,11 +93,12 @@ class TorchLearner:
         if max_grad_norm is not None:
             require_positive("max_grad_norm", max_grad_norm)
         self.model = model.to(device)
-        self.criterion = criterion
+        self.criterion = criterion.to(device) if isinstance(criterion, torch.nn.Module) else criterion
         self.metrics = dict(metrics or {})
         self.device = torch.device(device)
         self._is_remote = self.device.type != "cpu"  # then batches of the CPU are moved
         self.optimizer = optimizer
+        self._check_parameters(shared_is_wrong=ema_decay is not None)
         self._autocast: Any = None
         if precision != "fp32":
             self._autocast = torch.autocast(self.device.type, PRECISIONS[precision])
@@ -116,6 +118,7 @@ class TorchLearner:
         self._first: Updater = next(iter(self._updaters.values()))
         self._averages = [updater.average for updater in self._updaters.values() if updater.average is not None]
         self._evaluating = False
+        self._is_compiled = compile
         if compile:
             self.model.compile()
 
@@ -141,7 +144,7 @@ class TorchLearner:
         value = self.criterion(outputs, y)
         if not self.metrics:
             return value, {}
-        outputs = outputs.detach()
+        outputs = outputs.detach() if isinstance(outputs, torch.Tensor) else outputs
         return value, {name: metric(outputs, y) for name, metric in self.metrics.items()}
 
     def train_step(self, batch: Any) -> Metrics:
@@ -180,7 +183,7 @@ class TorchLearner:
             batch = on_device(batch, self.device)
         value, metrics = loss(batch) if self._autocast is None else self._compute(loss, batch)
         updater.update(value, (loss, batch))
-        return {"loss": value.detach(), **metrics}
+        return {"loss": value.detach(), **{name: _without_graph(metric) for name, metric in metrics.items()}}
 
     def eval_step(self, batch: Any) -> Metrics:
         """Return the loss and the metrics of a batch, 0-d tensors on the device; change nothing."""
@@ -230,6 +233,19 @@ class TorchLearner:
             error.steps_ago = 1
             raise
 
+    @contextmanager
+    def plain_steps(self) -> Iterator[None]:
+        """Within the block each step is one update and no schedule moves the rate: for trials, which are put back."""
+        plans = [(updater, updater.scheduler, updater.accumulate) for updater in self._updaters.values()]
+        for updater, _, _ in plans:
+            updater.scheduler, updater.accumulate = None, 1
+            updater.drop_window()
+        try:
+            yield
+        finally:
+            for updater, scheduler, accumulate in plans:
+                updater.scheduler, updater.accumulate = scheduler, accumulate
+
     def predict(self, X: Any) -> Any:
         """Labels, ndarray (n,): the class with the largest output, or 1 where a single logit is positive.
 
@@ -250,7 +266,8 @@ class TorchLearner:
             As in a batch.
         """
         with self.evaluating(), self._autocast or nullcontext():
-            scores = self.model(torch.as_tensor(X, device=self.device)).float().cpu().numpy()
+            outputs = self.model(torch.as_tensor(X, device=self.device)).cpu()
+        scores = (outputs.float() if outputs.dtype in _HALVES else outputs).numpy()
         return scores[:, 0] if scores.ndim == 2 and scores.shape[1] == 1 else scores
 
     @property
@@ -266,9 +283,10 @@ class TorchLearner:
     @learning_rate.setter
     def learning_rate(self, rate: float) -> None:
         before = self.learning_rate
-        for updater in self._updaters.values():
-            for group in updater.optimizer.param_groups:
-                group["lr"] = group["lr"] * (rate / before) if before else rate
+        groups = [group for updater in self._updaters.values() for group in updater.optimizer.param_groups]
+        rates = [group["lr"] if before else group.get("initial_lr", 1.0) for group in groups]  # at 0 a schedule is over
+        for group, own in zip(groups, rates, strict=True):
+            group["lr"] = rate * (own / rates[0]) if rates[0] else rate
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next step depends on, in NumPy arrays, which share the memory of tensors on the CPU.
@@ -288,7 +306,8 @@ class TorchLearner:
             for part in _OF_AN_OPTIMIZER
         }
         average = {name: array for average in self._averages for name, array in average.state_dict().items()} or None
-        return {"model": to_arrays(self.model.state_dict()), **parts, "ema": average, "updates": self.updates}
+        weights = {"model": to_arrays(self.model.state_dict()), "criterion": self._criterion_state(), "ema": average}
+        return {**weights, **parts, "updates": self.updates}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over a state that `state_dict` returned.
@@ -298,7 +317,7 @@ class TorchLearner:
         CheckpointError
             If it is of another model or other optimizers.
         """
-        self.load_weights(state)
+        self._check_fit(state)
         several = isinstance(self.optimizer, Mapping)
         try:
             for name, updater in self._updaters.items():
@@ -306,6 +325,7 @@ class TorchLearner:
                 updater.load_state_dict(parts)
         except (KeyError, TypeError, ValueError) as error:
             raise CheckpointError(f"the state is of other optimizers than this learner's ({error!r})") from error
+        self.load_weights(state)  # last: weights that are not to be kept are not touched
         self._first.updates = state["updates"]
 
     def load_weights(self, state: dict[str, Any]) -> None:
@@ -318,7 +338,9 @@ class TorchLearner:
         """
         try:
             self.model.load_state_dict(to_tensors(state["model"]))
-        except (RuntimeError, KeyError, TypeError) as error:
+            if state["criterion"] is not None:
+                self.criterion.load_state_dict(to_tensors(state["criterion"]))  # type: ignore[union-attr]
+        except (AttributeError, KeyError, RuntimeError, TypeError) as error:
             raise CheckpointError(f"the weights are of another model or variant ({error})") from error
         for average in self._averages:
             average.load_state_dict(state["ema"] or state["model"])
@@ -326,6 +348,39 @@ class TorchLearner:
     def _compute(self, loss: Loss, batch: Any) -> tuple[Any, dict[str, Any]]:
         with self._autocast or nullcontext():
             return loss(batch)
+
+    def _check_fit(self, state: Mapping[str, Any]) -> None:
+        """Raise CheckpointError unless a state is of weights with these names and shapes."""
+        shapes, saved = (
+            {name: tuple(getattr(value, "shape", ())) for name, value in weights.items()}
+            for weights in (self.model.state_dict(), state["model"])
+        )
+        wrong = [name for name in {**shapes, **saved} if shapes.get(name) != saved.get(name)]
+        if wrong:
+            name = wrong[0]
+            raise CheckpointError(
+                f"the weights are of another model or variant ({name}: expected {shapes.get(name, 'nothing')}, "
+                f"got {saved.get(name, 'nothing')})"
+            )
+
+    def _criterion_state(self) -> Any:
+        """What a criterion knows by itself: weights that are learned, or of the classes."""
+        state = self.criterion.state_dict() if isinstance(self.criterion, torch.nn.Module) else None
+        return to_arrays(state) if state else None
+
+    def _check_parameters(self, *, shared_is_wrong: bool) -> None:
+        """Refuse parameters that no checkpoint would hold, and several averages of one."""
+        optimizers = list(self.optimizer.values()) if isinstance(self.optimizer, Mapping) else [self.optimizer]
+        moved = [id(p) for optimizer in optimizers for group in optimizer.param_groups for p in group["params"]]
+        modules = [module for module in (self.model, self.criterion) if isinstance(module, torch.nn.Module)]
+        known = {id(parameter) for module in modules for parameter in module.parameters()}
+        if not known >= set(moved):
+            raise ConfigError(
+                "an optimizer has parameters that are neither the model's nor the criterion's, so no checkpoint would "
+                "hold them: make them parts of the model"
+            )
+        if shared_is_wrong and len(set(moved)) < len(moved):
+            raise ConfigError("ema_decay needs each parameter in one optimizer only; some are in several")
 
     def _swap_averages(self) -> None:
         for average in self._averages:
@@ -343,7 +398,12 @@ class TorchLearner:
         return (DeferredGuard if self._is_remote else ImmediateGuard)(self._explain)
 
     def _explain(self, source: Source) -> Explanation:
-        return explain(self.model, lambda: self._compute(*source)[0], source[1])
+        with torch.compiler.set_stance("force_eager") if self._is_compiled else nullcontext():
+            return explain(self.model, lambda: self._compute(*source)[0], source[1])
+
+
+def _without_graph(metric: Any) -> Any:
+    return metric.detach() if getattr(metric, "requires_grad", False) else metric
 
 
 def _pairs(optimizer: Any, scheduler: Any) -> list[tuple[str | None, Any, Any]]:

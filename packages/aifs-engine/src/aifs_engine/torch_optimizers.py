@@ -160,6 +160,9 @@ class Adam(BlockOptimizer):
         # θ ← θ - η m̂ / (√v̂ + ε), where m̂ = m / (1 - β₁ᵗ)
         torch._foreach_addcdiv_(block.params, block.views["first_moment"], block.gradients, value=-lr / (1 - beta1**t))
 
+    def _first_factor(self, group: Group) -> float:
+        return float(group["lr"] / (1 - group["betas"][0]))  # m̂ = m / (1 - β₁) in the first step
+
     def _check_options(self, group: Group) -> None:
         super()._check_options(group)
         require_between("eps", group["eps"], 0, 1)

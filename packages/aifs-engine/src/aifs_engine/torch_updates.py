@@ -10,6 +10,7 @@ from aifs_engine.learner import NonFiniteError, batch_size
 from aifs_engine.torch_ema import WeightAverage
 from aifs_engine.torch_guard import Guard, Source, exact_norm, total_norm
 from aifs_engine.torch_state import to_arrays, to_tensors
+from aifs_utils.exceptions import CheckpointError, ConfigError
 
 
 class Updater:
@@ -59,6 +60,7 @@ class Updater:
         self.guard = guard
         self.average = average
         self.max_grad_norm = max_grad_norm
+        _check_kinds(optimizer, scheduler)
         self.accumulate = accumulate
         self.alone = alone
         self.updates = 0
@@ -88,13 +90,21 @@ class Updater:
             scaled = self.scaler.scale(scaled)
         if self.alone:
             scaled.backward()
-        else:
-            scaled.backward(inputs=[parameter for parameter in self.parameters() if parameter.requires_grad])
+        elif inputs := [parameter for parameter in self.parameters() if parameter.requires_grad]:
+            scaled.backward(inputs=inputs)
         self._n_batches += 1
-        if self._n_batches == self.accumulate:
-            self._move(loss, source)
-        elif self.guard is not None:
-            self.guard.check(loss, [] if self.scaler is not None else self._gradients(), None, source)
+        try:
+            if self._n_batches == self.accumulate:
+                self._move(loss, source)
+            elif self.guard is not None:
+                self.guard.check(loss, [] if self.scaler is not None else self._gradients(), None, source)
+        except NonFiniteError:  # who catches it begins with the next batch
+            self.drop_window()
+            raise
+
+    def drop_window(self) -> None:
+        """Forget the gradients of a window that is not full."""
+        self._n_batches = 0
 
     def finish(self) -> None:
         """Have the guard's last word, and make the update of a window that is not full."""
@@ -117,22 +127,21 @@ class Updater:
     def _move(self, loss: Any = None, source: Source | None = None) -> None:
         """Update the weights from the window's gradients, checked with its last loss, and begin a new window."""
         if self.scaler is not None:
+            if self.guard is not None and source is not None:  # overflowing gradients are the scaler's matter
+                self.guard.check(loss, [], None, source)
             self.scaler.unscale_(self.optimizer)
         gradients: list[Any] = []
         norm = None
         if self.guard is not None or self.max_grad_norm is not None or self.accumulate > 1:
             gradients = self._gradients()
-        if self.accumulate > 1 and self._n_samples != self._first_size:
+        if gradients and self.accumulate > 1 and self._n_samples != self._first_size:
             torch._foreach_mul_(gradients, self._first_size / self._n_samples)
         if self.max_grad_norm is not None:
             norm = clip(gradients, self.max_grad_norm)
         self._n_batches = 0
-        if self.guard is not None and source is not None:
-            if self.scaler is None:
-                self.guard.check(loss, gradients, norm, source)
-            else:  # overflowing gradients are the scaler's matter
-                self.guard.check(loss, [], None, source)
         if self.scaler is None:
+            if self.guard is not None and source is not None:
+                self.guard.check(loss, gradients, norm, source)
             self.optimizer.step()
         elif not self._scaled_step():
             return
@@ -158,6 +167,7 @@ class Updater:
         """Everything that the next update depends on, but for the weights."""
         accumulated = {
             "n_batches": self._n_batches,
+            "of": self.accumulate,
             "n_samples": self._n_samples,
             "first_size": self._first_size,
             "gradients": [to_arrays(parameter.grad) for parameter in self.parameters()],
@@ -187,10 +197,26 @@ class Updater:
     def _load_window(self, window: dict[str, Any] | None) -> None:
         self._n_batches = 0
         if window is not None:
+            if window["of"] != self.accumulate:
+                raise CheckpointError(
+                    f"the state is in the middle of a window of {window['of']} batches, this learner accumulates "
+                    f"{self.accumulate}: go on with accumulate={window['of']}, or from the end of an epoch"
+                )
             self._n_batches, self._n_samples = window["n_batches"], window["n_samples"]
             self._first_size = window["first_size"]
             for parameter, gradient in zip(self.parameters(), to_tensors(window["gradients"]), strict=True):
                 parameter.grad = None if gradient is None else gradient.to(parameter.device)
+
+
+def _check_kinds(optimizer: Any, scheduler: Any) -> None:
+    """Refuse what cannot be stepped without more than the gradients."""
+    if isinstance(optimizer, torch.optim.LBFGS):
+        raise ConfigError("LBFGS computes the loss several times per step: override train_step and call it there")
+    if isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
+        raise ConfigError(
+            "ReduceLROnPlateau is stepped with a metric once per epoch, other schedulers once per update: step it in a "
+            "callback's on_epoch_end, and let the callback's state_dict hold its state"
+        )
 
 
 def clip(gradients: Sequence[Any], max_norm: float) -> Any:

@@ -22,6 +22,6 @@ __getattr__, __dir__, __all__ = lazy.attach(
         "logs": ["close_logging", "setup_logging"],
         "names": ["look_up"],
         "paths": ["RunPaths", "find_runs", "new_run"],
-        "seeds": ["get_random_state", "restore_random_state", "set_random_seed"],
+        "seeds": ["get_random_state", "preserve_random_state", "restore_random_state", "set_random_seed"],
     },
 )

@@ -17,5 +17,6 @@ from .paths import RunPaths as RunPaths
 from .paths import find_runs as find_runs
 from .paths import new_run as new_run
 from .seeds import get_random_state as get_random_state
+from .seeds import preserve_random_state as preserve_random_state
 from .seeds import restore_random_state as restore_random_state
 from .seeds import set_random_seed as set_random_seed

@@ -8,7 +8,8 @@ import logging
 import operator
 import random
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
@@ -83,6 +84,26 @@ def restore_random_state(state: Mapping[str, Any]) -> None:
     np.random.set_state(state["numpy"])  # noqa: NPY002
     if torch is not None:
         _restore_torch_state(torch, state["torch"])
+
+
+@contextmanager
+def preserve_random_state() -> Iterator[None]:
+    """Within the block anyone may draw; afterwards the global random states are what they were.
+
+    Those of torch are included if it has been imported, CUDA's only if CUDA is in use.
+    """
+    python, numpy_, torch = random.getstate(), np.random.get_state(), sys.modules.get("torch")  # noqa: NPY002
+    cpu = torch.get_rng_state() if torch is not None else None
+    cuda = torch.cuda.get_rng_state_all() if torch is not None and torch.cuda.is_initialized() else []
+    try:
+        yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy_)  # noqa: NPY002
+        if torch is not None:
+            torch.set_rng_state(cpu)
+            for device, state in enumerate(cuda):
+                torch.cuda.set_rng_state(state, device)
 
 
 def _checked(seed: int) -> int:
