@@ -38,9 +38,9 @@ SPAWN = pytest.param("spawn", marks=pytest.mark.slow)  # each worker imports tor
 def strange(monkeypatch):
     """The module of samples, importable by workers too."""
     monkeypatch.syspath_prepend(str(HERE))
-    import strange_samples
+    import torch_samples
 
-    return strange_samples
+    return torch_samples
 
 
 def numbers(batches):
@@ -174,7 +174,7 @@ def test_a_loop_that_is_left_and_a_loop_within_a_loop_take_nothing_from_another(
 
 def run(samples):
     """Read an epoch of `samples` by a worker, in a process of its own."""
-    command = [sys.executable, str(HERE / "strange_samples.py"), samples]
+    command = [sys.executable, str(HERE / "torch_samples.py"), samples]
     return subprocess.run(command, capture_output=True, text=True, timeout=60)
 
 
