@@ -17,10 +17,13 @@ from torch import nn  # noqa: E402  # only where torch is
 from aifs_engine import BestSoFar, Checkpointing, Evaluator, LocalTracker, Tracking, Trainer  # noqa: E402
 from aifs_engine.checkpoint import load_checkpoint, save_checkpoint  # noqa: E402
 from aifs_engine.learner import NonFiniteError  # noqa: E402
+from aifs_engine.learning_rate_range import learning_rate_range  # noqa: E402
 from aifs_engine.progress import ProgressBar  # noqa: E402
+from aifs_engine.sanity_checks import overfit_one_batch  # noqa: E402
 from aifs_engine.torch_guard import DeferredGuard  # noqa: E402
 from aifs_engine.torch_learner import TorchLearner, accuracy  # noqa: E402
 from aifs_engine.torch_optimizers import SGD, Adam  # noqa: E402
+from aifs_engine.torch_schedules import one_cycle  # noqa: E402
 from aifs_engine.torch_state import on_device  # noqa: E402
 from aifs_utils.exceptions import CheckpointError, ConfigError  # noqa: E402
 
@@ -651,3 +654,19 @@ def test_on_a_gpu_nothing_waits_and_the_guard_is_deferred(xor):
         torch.cuda.set_sync_debug_mode("default")
     assert all(value.is_cuda for value in metrics[-1].values())
     assert Trainer(learner, epochs=30).train(batches, batches)["val_accuracy"][-1] > 0.95
+
+
+def test_the_trials_before_a_run_know_neither_schedule_nor_window(xor):
+    """A schedule would run out under them, and a window would make one update of many steps."""
+    model = network()
+    optimizer = SGD(model.parameters(), lr=0.3, momentum=0.9)
+    scheduler = one_cycle(optimizer, peak=0.3, total_steps=30)
+    learner = TorchLearner(model, optimizer, nn.CrossEntropyLoss(), scheduler=scheduler, accumulate=50)
+    learner.train_step(xor[0])
+    before = copy.deepcopy(learner.state_dict())
+    learner.learning_rate = 0.3
+    result = overfit_one_batch(learner, xor[0], steps=300)
+    assert len(set(result.losses)) > 30
+    assert len(learning_rate_range(learner, xor, steps=40).rates) > 30
+    learner.load_state_dict(before)
+    assert learner.state_dict()["accumulated"]["n_batches"] == 1

@@ -196,3 +196,28 @@ def test_an_input_that_does_not_fit_is_torchs_own_error_and_leaves_no_hooks(cnn)
         summarize_model(cnn, torch.randn(2, 1, 9, 12))
     assert cnn.training
     assert not any(module._forward_hooks for module in cnn.modules())
+
+
+def test_frozen_attention_has_the_flops_of_attention_that_is_trained():
+    """Frozen, torch would take a fast path in evaluation, which is one operation that nobody counts."""
+    model, X = nn.MultiheadAttention(8, 2, batch_first=True), (torch.zeros(3, 5, 8),) * 3
+    trained = summarize_model(model, X).flops
+    assert summarize_model(model.requires_grad_(False), X).flops == trained > 0
+    assert torch.backends.mha.get_fastpath_enabled()
+
+
+def test_a_bilinear_layer_has_three_flops_per_weight_and_sample():
+    """Two multiplications and an addition."""
+    assert summarize_model(nn.Bilinear(4, 5, 6), (torch.zeros(3, 4), torch.zeros(3, 5))).flops == 3 * 3 * 4 * 5 * 6
+
+
+def test_a_packed_sequence_is_one_input():
+    """It is a named tuple, and not the arguments of a call."""
+    X = nn.utils.rnn.pack_sequence([torch.zeros(3, 4), torch.zeros(2, 4)])
+    assert summarize_model(nn.LSTM(4, 8), X).parameters == 4 * 8 * (4 + 8 + 2)
+
+
+def test_a_lazy_norm_is_summarized():
+    """Its buffers have no content before the first batch."""
+    model = nn.Sequential(nn.LazyLinear(3), nn.LazyBatchNorm1d())
+    assert summarize_model(model, torch.zeros(5, 2)).parameters == 3 * 2 + 3 + 3 + 3

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
@@ -130,10 +130,15 @@ def train_loss(learner: Learner, batch: Any) -> float:
 
 @contextmanager
 def put_back(learner: Learner) -> Iterator[None]:
-    """Within the block the learner may be trained; afterwards its state and the random states are what they were."""
+    """Within the block the learner may be trained; afterwards its state and the random states are what they were.
+
+    A learner that accumulates batches or has schedules offers ``plain_steps()``: each step is then one update at the
+    rate that is set.
+    """
     state, random_state = deepcopy(learner.state_dict()), get_random_state()
     try:
-        yield
+        with getattr(learner, "plain_steps", nullcontext)():
+            yield
     finally:
         learner.load_state_dict(state)
         restore_random_state(random_state)

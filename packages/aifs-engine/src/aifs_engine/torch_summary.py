@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch.nn.parameter import is_lazy
 from torch.utils.flop_counter import FlopCounterMode
 
 from aifs_utils.seeds import get_random_state, restore_random_state
@@ -124,7 +125,7 @@ def summarize_model(model: Any, X: Any, *, optimizer_vectors: int = 2) -> ModelS
     with _undisturbed(model), recorder.recording(model):
         if isinstance(X, Mapping):
             model(**X)
-        elif isinstance(X, tuple):
+        elif type(X) is tuple:  # a packed sequence is one, too, and a single input
             model(*X)
         else:
             model(X)
@@ -201,14 +202,19 @@ class _Recorder:
 
 @contextmanager
 def _undisturbed(model: Any) -> Iterator[None]:
-    """Evaluation mode within the block; modes, buffers and random states are put back."""
+    """Evaluation mode within the block; modes, buffers and random states are put back.
+
+    Attention takes the way that it takes in training: its fast path is one operation that nobody counts.
+    """
     modes = [(module, module.training) for module in model.modules()]
-    buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
-    random_state = get_random_state()
+    buffers = [(buffer, buffer.clone()) for buffer in model.buffers() if not is_lazy(buffer)]
+    random_state, fastpath = get_random_state(), torch.backends.mha.get_fastpath_enabled()
     model.eval()
+    torch.backends.mha.set_fastpath_enabled(False)
     try:
         yield
     finally:
+        torch.backends.mha.set_fastpath_enabled(fastpath)
         for module, mode in modes:
             module.training = mode
         with torch.no_grad():
@@ -260,10 +266,16 @@ def _attention_flops(query: _Shape, key: _Shape, value: _Shape, *others: Any, **
     return 2 * math.prod(batch) * n_queries * key[-2] * (width + value[-1])
 
 
+def _trilinear_flops(left: _Shape, weight: _Shape, right: _Shape, *others: Any, **options: Any) -> int:
+    """Of a bilinear layer: for each sample and each weight two multiplications and an addition."""
+    return 3 * left[0] * math.prod(weight)
+
+
 # Kernels that torch's own counter leaves out.
 _FURTHER_FLOPS: dict[Any, Callable[..., int]] = {
     torch.ops.aten.mkldnn_rnn_layer: _lstm_flops,
     torch.ops.aten._cudnn_rnn: _recurrent_flops,
+    torch.ops.aten._trilinear: _trilinear_flops,
     torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention_flops,
 }
 
