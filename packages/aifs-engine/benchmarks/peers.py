@@ -382,8 +382,10 @@ def draw(ratios, file):
         names = list(values)[::-1]
         colors = ["#0072B2" if name == "aifs-engine" else "#BBBBBB" for name in names]
         bars = axes.barh(names, [values[name] for name in names], color=colors)
-        axes.bar_label(bars, fmt="%.2f", padding=3, fontsize=8)
-        axes.axvline(1, color="black", linewidth=0.8)
+        axes.axvline(1, color="black", linewidth=0.8, zorder=0)
+        labels = axes.bar_label(bars, fmt="%.2f", padding=3, fontsize=8)
+        for label in labels:
+            label.set_bbox({"color": "white", "pad": 0.5})
         axes.set(title=title, xlabel="time of an epoch, hand-written loop = 1")
         axes.title.set_fontsize(9)
         axes.xaxis.label.set_fontsize(8)
