@@ -93,3 +93,25 @@ def test_a_checkpoint_of_another_shape_is_refused(name, tmp_path, monkeypatch, c
     monkeypatch.setattr("sys.argv", ["evaluate", *options])
     assert evaluate() == 1
     assert "has the shape (8," in capsys.readouterr().err
+
+
+def test_a_run_says_what_it_computed_on_and_warns_where_that_has_changed(tmp_path, monkeypatch, capsys):
+    """Another number of threads adds in another order, and the last bits may differ."""
+    import torch
+
+    threads = torch.get_num_threads()
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    command = ["train", "--experiment", "xor-torch", "--no-wandb", "--output-dir", str(tmp_path)]
+    monkeypatch.setattr("sys.argv", [*command, "--epochs", "2"])
+    assert main() == 0
+    assert "on cpu, 1 thread\n" in capsys.readouterr().out
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    torch.set_num_threads(2)
+    try:
+        monkeypatch.setattr("sys.argv", [*command, "--epochs", "4", "--resume"])
+        assert main() == 0
+    finally:
+        torch.set_num_threads(threads)
+    output = capsys.readouterr()
+    assert "on cpu, 2 threads\n" in output.out
+    assert "threads 1 → 2: its end may differ in the last bits" in output.err
