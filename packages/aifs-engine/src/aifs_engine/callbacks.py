@@ -188,7 +188,7 @@ class Checkpointing(Callback):
         The largest share of the time that goes into writing, in (0, 1].
     """
 
-    FIRST_SECONDS = 0.2  # into the run, before the first checkpoint
+    FIRST_SECONDS = 0.2  # into the run there is a checkpoint, however short a run is
 
     def __init__(
         self,
@@ -212,8 +212,8 @@ class Checkpointing(Callback):
         self._best_epoch = 0  # whose weights `best` holds
 
     def on_train_start(self, trainer: "Trainer") -> None:
-        """Start the clock: what a writing takes is known after the first one."""
-        self._due = time.perf_counter() + self.FIRST_SECONDS
+        """Start the clock, as if the last checkpoint had just been written in a hundredth of a second."""
+        self._due = time.perf_counter() + min(0.01 / self.overhead, self.FIRST_SECONDS)
 
     def on_step_end(self, trainer: "Trainer") -> None:
         """Save if a checkpoint is due and the epoch goes on."""
