@@ -229,3 +229,24 @@ def test_a_torch_learner_is_put_back_to_the_bit():
         return losses, rates, get_random_state()["torch"]["cpu"].tobytes()
 
     assert trained(test=True) == trained(test=False)
+
+
+def test_a_schedule_and_accumulation_have_no_part_in_it():
+    """Each step is one update at the sweep's own rate, past the schedule's end too."""
+    torch = pytest.importorskip("torch", reason="the extra torch is not installed")
+    from aifs_engine.torch_learner import TorchLearner
+    from aifs_engine.torch_optimizers import SGD
+    from aifs_engine.torch_schedules import one_cycle
+
+    def result(*, scheduled):
+        torch.manual_seed(0)
+        model = torch.nn.Linear(2, 2)
+        optimizer = SGD(model.parameters(), lr=0.1)
+        options = {"scheduler": one_cycle(optimizer, peak=0.1, total_steps=10), "accumulate": 3} if scheduled else {}
+        learner = TorchLearner(model, optimizer, torch.nn.CrossEntropyLoss(), **options)
+        X = torch.randn(16, 2)
+        return learning_rate_range(learner, [(X, (X[:, 0] > 0).long())], lowest=0.01, highest=1.0, steps=30)
+
+    losses = result(scheduled=True).losses
+    np.testing.assert_array_equal(losses, result(scheduled=False).losses)
+    assert len(losses) == len(set(losses.tolist())) == 30

@@ -148,3 +148,41 @@ def test_a_torch_learner_is_put_back_to_the_bit():
         return losses, get_random_state()["torch"]["cpu"].tobytes()
 
     assert trained(check=True) == trained(check=False)
+
+
+@pytest.mark.parametrize("name", ["one_cycle", "warmup_cosine"])
+def test_a_schedule_and_a_half_full_window_have_no_part_in_it(name):
+    """Each step is one update at the rate of this moment, past the schedule's end too; then the window goes on."""
+    torch = pytest.importorskip("torch", reason="the extra torch is not installed")
+    from aifs_engine import torch_schedules
+    from aifs_engine.torch_learner import TorchLearner
+    from aifs_engine.torch_optimizers import SGD
+
+    def learner(**options):
+        torch.manual_seed(0)
+        model = torch.nn.Linear(2, 2)
+        optimizer = SGD(model.parameters(), lr=0.1)
+        rate = {"one_cycle": {"peak": 0.1}, "warmup_cosine": {"warmup_steps": 2}}[name]
+        scheduler = getattr(torch_schedules, name)(optimizer, total_steps=10, **rate) if options else None
+        return TorchLearner(model, optimizer, torch.nn.CrossEntropyLoss(), scheduler=scheduler, **options)
+
+    plain, checked, unchecked = learner(), learner(accumulate=3), learner(accumulate=3)
+    X = torch.randn(16, 2)
+    batch, other = (X, (X[:, 0] > 0).long()), (X, (X[:, 1] > 0).long())
+    plain.learning_rate = checked.learning_rate
+    for each in (checked, unchecked):
+        each.train_step(other)
+    losses = overfit_one_batch(checked, batch, steps=30, target=0.0).losses
+    assert losses == overfit_one_batch(plain, batch, steps=30, target=0.0).losses
+    assert len(set(losses)) == 30  # each step moves the weights
+    for each in (checked, unchecked):
+        each.train_step(batch)
+        each.train_step(batch)
+        assert each.updates == 1
+    assert checked.learning_rate == unchecked.learning_rate
+    assert torch.equal(checked.model.weight, unchecked.model.weight)
+
+
+def test_a_failure_points_at_a_warm_up_that_stands_still():
+    """Its first rate is too small to learn anything by heart."""
+    assert "a schedule stands still meanwhile" in str(overfit_one_batch(Moving(2.0, 1.9), None, steps=2))

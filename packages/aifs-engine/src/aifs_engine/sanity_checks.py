@@ -56,9 +56,9 @@ class OverfitResult:
                 "a criterion may also get its arguments in the wrong order"
             )
         return (
-            f"failed: {change}. If it still falls, take more steps or a larger learning rate; otherwise the model is "
-            "too small or regularized (dropout, weight decay), an activation stands where the criterion expects "
-            "logits, or equal inputs have different targets"
+            f"failed: {change}. If it still falls, take more steps or a larger learning rate (a schedule stands still "
+            "meanwhile, in a warm-up at a small one); otherwise the model is too small or regularized (dropout, weight "
+            "decay), an activation stands where the criterion expects logits, or equal inputs have different targets"
         )
 
 
@@ -66,7 +66,8 @@ def overfit_one_batch(learner: Learner, batch: Any, *, steps: int = 200, target:
     """Train on one batch until its loss has come down to `target`, then put everything back.
 
     A model that cannot do this will not learn from a million batches either, and the reason is easier to find here.
-    Take about as many samples as a batch of the run has.
+    Take about as many samples as a batch of the run has. All steps have the rate that the learner has now: a schedule
+    that begins with a warm-up begins with a small one, so give the check a learner without a schedule there.
 
     Parameters
     ----------
