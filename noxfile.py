@@ -168,7 +168,7 @@ def docs(session: nox.Session) -> None:
 def bench(session: nox.Session, member: str) -> None:
     """Time what is claimed to be fast, beside a peer or a floor in the same run."""
     folder = {**PACKAGES, **MODELS}[member]
-    scripts = sorted(folder.glob("benchmarks/*.py"))
+    scripts = sorted(folder.glob("benchmarks/[!_]*.py"))
     if not scripts:
         session.skip(f"{member} has no benchmarks")
     sync(session, "--exact", "--package", member, "--all-extras")

@@ -8,13 +8,12 @@ tensors of a model, as resuming a run does.
 """
 
 import os
-import statistics
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import torch
+from _timing import interleaved
 from safetensors.numpy import load_file, save_file
 
 from aifs_engine import load_checkpoint, save_checkpoint
@@ -47,22 +46,6 @@ def copy_into(model, found):
     for name, parameter in model.items():
         value = found[name]
         parameter.copy_(value if isinstance(value, torch.Tensor) else torch.from_numpy(value))
-
-
-def seconds(run):
-    """Wall time of one run, and of what it returns going away."""
-    started = time.perf_counter()
-    run()
-    return time.perf_counter() - started
-
-
-def interleaved(contenders, repetitions):
-    """Median time of each, taken in turns."""
-    times = {name: [] for name in contenders}
-    for _ in range(repetitions):
-        for name, run in contenders.items():
-            times[name].append(seconds(run))
-    return {name: statistics.median(values) for name, values in times.items()}
 
 
 def contenders(megabytes, folder):

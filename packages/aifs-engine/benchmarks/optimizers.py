@@ -3,12 +3,11 @@
 python benchmarks/optimizers.py [repetitions]
 """
 
-import statistics
 import sys
-import time
 from functools import partial
 
 import torch
+from _timing import calls, interleaved
 from torch import nn
 
 from aifs_engine import torch_optimizers as ours
@@ -50,35 +49,9 @@ def make_step(sizes, way, name, options, gathered=False):
     return step
 
 
-def calls(function):
-    """Python and C calls that a function makes."""
-    count = 0
-
-    def tally(frame, event, argument):
-        nonlocal count
-        count += event in ("call", "c_call")
-
-    sys.setprofile(tally)
-    function()
-    sys.setprofile(None)
-    return count
-
-
-def microseconds(function, n_steps):
-    """Wall time of one call, over many."""
-    started = time.perf_counter()
+def repeat(step, n_steps):
     for _ in range(n_steps):
-        function()
-    return (time.perf_counter() - started) / n_steps * 1e6
-
-
-def interleaved(steps, n_steps, repetitions):
-    """Median microseconds of each, taken in turns."""
-    times = {way: [] for way in steps}
-    for _ in range(repetitions):
-        for way, step in steps.items():
-            times[way].append(microseconds(step, n_steps))
-    return {way: statistics.median(values) for way, values in times.items()}
+        step()
 
 
 def main():
@@ -92,7 +65,8 @@ def main():
             make = partial(make_step, sizes, name=name, options=options)
             steps = {"ours": make("ours"), "ours, gathered": make("ours", gathered=True)}
             steps |= {way: make(way) for way in columns[2:]}
-            medians = interleaved(steps, n_steps, repetitions)
+            runs = {way: partial(repeat, step, n_steps) for way, step in steps.items()}
+            medians = {way: value / n_steps * 1e6 for way, value in interleaved(runs, repetitions).items()}
             print(f"{label:<22}" + "".join(f"{medians[way]:>13.1f} ({calls(steps[way]):>4})" for way in columns))
 
 

@@ -7,13 +7,12 @@ import os
 
 os.environ.update(dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1"))  # before NumPy
 
-import statistics
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
+from _timing import calls, interleaved
 
 from aifs_engine import BestSoFar, Checkpointing, Trainer, load_checkpoint, save_checkpoint
 
@@ -59,42 +58,12 @@ def engine_loop(batches, folder):
     return Trainer(LinearRegression(), epochs=EPOCHS, callbacks=callbacks).train(batches)["train_loss"]
 
 
-def calls_per_step(run):
-    """Python and C calls that a run makes, per step."""
-    count = 0
-
-    def count_calls(frame, event, argument):
-        nonlocal count
-        count += event in ("call", "c_call")
-
-    sys.setprofile(count_calls)
-    run()
-    sys.setprofile(None)
-    return count / (EPOCHS * BATCHES)
-
-
-def seconds(run):
-    """Wall time of one run."""
-    started = time.perf_counter()
-    run()
-    return time.perf_counter() - started
-
-
 def plain_write(path, array):
     """A file of an array, on the disk when this returns."""
     with path.open("wb") as file:
         np.save(file, array)
         file.flush()
         os.fsync(file.fileno())
-
-
-def interleaved(contenders, repetitions):
-    """Median time of each, taken in turns."""
-    times = {name: [] for name in contenders}
-    for _ in range(repetitions):
-        for name, run in contenders.items():
-            times[name].append(seconds(run))
-    return {name: statistics.median(values) for name, values in times.items()}
 
 
 def main():
@@ -110,7 +79,8 @@ def main():
         for name, run in loops.items():
             per_step = medians[name] / (EPOCHS * BATCHES) * 1e6
             ratio = medians[name] / medians["hand-written loop"]
-            print(f"  {name:<18} {per_step:6.1f} µs a step   {ratio:4.2f} ×   {calls_per_step(run):5.1f} calls a step")
+            n_calls = calls(run) / (EPOCHS * BATCHES)
+            print(f"  {name:<18} {per_step:6.1f} µs a step   {ratio:4.2f} ×   {n_calls:5.1f} calls a step")
         print("a checkpoint (written, flushed, read back, renamed) beside numpy.save with a flush")
         for megabytes in (0.1, 10, 100):
             array = generator.random(int(megabytes * 1e6 / 8))

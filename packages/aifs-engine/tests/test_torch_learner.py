@@ -520,7 +520,7 @@ def test_a_state_of_another_model_or_optimizer_is_refused(xor):
     learner = new_learner()
     learner.train_step(xor[0])
     state = learner.state_dict()
-    with pytest.raises(CheckpointError, match="the weights are of another model or variant"):
+    with pytest.raises(CheckpointError, match="it is from another model or variant"):
         new_learner(nn.Linear(2, 2)).load_state_dict(state)
     with pytest.raises(CheckpointError, match="the state is not of SGD"):
         new_learner(optimizer=SGD).load_state_dict(state)

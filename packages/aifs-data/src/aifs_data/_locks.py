@@ -40,7 +40,7 @@ def locked(path: Path, what: str) -> Iterator[None]:
         except Timeout:
             logger.info("waiting for another process that is at work on %s", what)
             lock.acquire()
-    except NotImplementedError as error:
+    except NotImplementedError as error:  # what filelock raises where the file system has no locks
         raise DataError(f"{path.parent} lies on a file system without locks: set AIFS_DATA_DIR to another") from error
     try:
         yield

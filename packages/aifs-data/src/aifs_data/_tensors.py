@@ -39,6 +39,7 @@ def converter(framework: str, device: str | None) -> Callable[[NDArray[Any]], An
     if device is not None:
         try:
             torch.empty(0, device=device)
+        # What torch raises depends on why: no such word, a build without CUDA, a device that needs another library.
         except (RuntimeError, AssertionError, NotImplementedError) as error:
             reason = str(error).partition("\n")[0]
             raise DataError(f"torch cannot use device={device!r} here ({reason}): take 'cpu' or None") from error

@@ -13,8 +13,7 @@ from aifs_data._columns import check_rows, column, cut, joined, packed, read_onl
 from aifs_data._loader import Loader, as_transforms
 from aifs_data._tensors import converter, normalizer
 from aifs_data.arrays import Ragged
-from aifs_data.checks import require_count
-from aifs_data.streams import random_stream
+from aifs_data.streams import epoch_order
 from aifs_utils import DataError
 
 if TYPE_CHECKING:  # it takes milliseconds to import
@@ -111,10 +110,7 @@ class ArrayLoader(Loader):
 
         Not shuffled they are 0, 1, …, and batches are slices.
         """
-        epoch = require_count("epoch", epoch, at_least=0)
-        if not self.shuffle:
-            return np.arange(self.n_samples)
-        return random_stream(self.seed, "order", epoch).permutation(self.n_samples)
+        return epoch_order(self.n_samples, seed=self.seed, epoch=epoch, shuffle=self.shuffle)
 
     def _batches(self, epoch: int, start: int) -> Iterator[Any]:
         if self.framework == "torch" and not self.transforms and not self._has_ragged:

@@ -16,7 +16,7 @@ from aifs_data._loader import Loader
 from aifs_data._tensors import converter, import_torch
 from aifs_data.checks import require_count
 from aifs_data.draws import Draws
-from aifs_data.streams import random_stream
+from aifs_data.streams import epoch_order
 from aifs_utils import DataError
 
 if TYPE_CHECKING:  # it takes milliseconds to import
@@ -121,10 +121,7 @@ class DecodedLoader(Loader):
 
     def order(self, epoch: int) -> NDArray[np.intp]:
         """Return the indices of the samples in the order of that epoch, shape (n_samples,)."""
-        epoch = require_count("epoch", epoch, at_least=0)
-        if not self.shuffle:
-            return np.arange(self.n_samples)
-        return random_stream(self.seed, "order", epoch).permutation(self.n_samples)
+        return epoch_order(self.n_samples, seed=self.seed, epoch=epoch, shuffle=self.shuffle)
 
     def _batches(self, epoch: int, start: int) -> Iterator[Any]:
         indices = self.order(epoch)[start * self.batch_size : self._end()]

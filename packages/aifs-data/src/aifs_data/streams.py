@@ -1,7 +1,9 @@
 """Streams of random numbers that are pure functions of a seed."""
 
-# np.random is imported when it is first used, which takes 15 ms: hence the annotation in quotes.
+# np.random is imported when it is first used, which takes 15 ms: hence the annotations in quotes.
 import numpy as np
+
+from aifs_data.checks import require_count
 
 
 def random_stream(seed: int, purpose: str, *indices: int) -> "np.random.Generator":
@@ -18,3 +20,17 @@ def random_stream(seed: int, purpose: str, *indices: int) -> "np.random.Generato
         An epoch, say; at least 0.
     """
     return np.random.default_rng([seed, *indices, *purpose.encode()])
+
+
+def epoch_order(n_samples: int, *, seed: int, epoch: int, shuffle: bool) -> "np.typing.NDArray[np.intp]":
+    """Return the numbers of all samples in the order of an epoch, shape (n_samples,): 0, 1, … if not shuffled.
+
+    Raises
+    ------
+    DataError
+        When the epoch is no integer of at least 0.
+    """
+    epoch = require_count("epoch", epoch, at_least=0)
+    if not shuffle:
+        return np.arange(n_samples)
+    return random_stream(seed, "order", epoch).permutation(n_samples)

@@ -19,6 +19,7 @@ from aifs_data.downloads import RemoteFile
 from aifs_utils import DataError, atomic_write
 
 CHUNK = 256 * 1024
+# What reading a damaged archive raises; NotImplementedError where a compression's number became one that nobody knows.
 DAMAGED = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError)
 
 

@@ -12,11 +12,12 @@ import warnings
 from functools import partial
 from itertools import pairwise
 
+from _timing import CallCounter, interleaved
 from torch.nn.utils import parameters_to_vector
 from torch.utils.data import DataLoader, TensorDataset
 
 from contenders import by_hand, engine, others
-from contenders.tasks import CallCounter, Task
+from contenders.tasks import Task
 
 BY_HAND, OURS, COMMAND = "hand-written loop", "aifs-engine", "aifs-engine, train command"
 CONTENDERS = {  # title: (function, what has to be installed)
@@ -96,17 +97,6 @@ def calls_per_step(kind, title):
     with CallCounter() as counter:
         task = run(CONTENDERS[title][0], kind, 3, lambda: counter.count)
     return (task.order.marks[2] - task.order.marks[1]) / len(task.loader())
-
-
-def interleaved(ways, repetitions):
-    """Return the median time of each function, which are called in turns."""
-    seconds = {title: [] for title in ways}
-    for _ in range(repetitions):
-        for title, way in ways.items():
-            started = time.perf_counter()
-            way()
-            seconds[title].append(time.perf_counter() - started)
-    return {title: statistics.median(values) for title, values in seconds.items()}
 
 
 def evaluation_seconds(kind, repetitions):

@@ -1,6 +1,5 @@
 """What every contender does: the same model from the same weights, the same batches in the same order."""
 
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -133,20 +132,3 @@ KINDS = [
     Kind("MLP 784-128-10, batches of 64", lambda: mlp(784, 128, 10), nn.CrossEntropyLoss, noise(6400, 784), 64, 5),
     Kind("LeNet-5, batches of 64", lenet, nn.CrossEntropyLoss, noise(2560, 1, 32, 32), 64, 2),
 ]
-
-
-class CallCounter:
-    """While it is entered, `count` is how many functions of Python and C have been called."""
-
-    def __init__(self):
-        self.count = 0
-
-    def __enter__(self):
-        sys.setprofile(self._note)
-        return self
-
-    def __exit__(self, *_):
-        sys.setprofile(None)
-
-    def _note(self, frame, event, argument):
-        self.count += event in ("call", "c_call")

@@ -1,6 +1,7 @@
 """The frame of the optimizers in `aifs_engine.torch_optimizers`: what surrounds the equations of a step."""
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -19,7 +20,7 @@ from aifs_engine._torch_blocks import (
 from aifs_utils.exceptions import CheckpointError, ConfigError
 
 
-class BlockOptimizer(torch.optim.Optimizer):  # type: ignore[misc, unused-ignore]  # torch may be absent
+class BlockOptimizer(torch.optim.Optimizer, ABC):  # type: ignore[misc, unused-ignore]  # torch may be absent
     """A `torch.optim.Optimizer` that updates whole blocks; a subclass writes its equations in `_update`.
 
     PyTorch's schedulers, its `torch.amp.GradScaler` and an optimizer's step hooks work as with its own optimizers.
@@ -37,9 +38,9 @@ class BlockOptimizer(torch.optim.Optimizer):  # type: ignore[misc, unused-ignore
         self._gathered: list[Block] | None = None
         super().__init__(params, defaults)
 
+    @abstractmethod
     def _update(self, block: Block) -> None:
         """Move the parameters of a block; each of them has a gradient."""
-        raise NotImplementedError(f"{type(self).__name__} has no equations: write _update(block)")
 
     def _changes_gradients(self, group: Group) -> bool:
         """Whether the equations work on the gradients in place, and so on copies of them."""

@@ -178,8 +178,8 @@ def find_checkpoints(folder: Path) -> list[Path]:
     return sorted(folder.rglob(f"*{SUFFIX}"), key=lambda path: path.stat().st_mtime, reverse=True)
 
 
-def check_shapes(expected: Mapping[str, Any], found: Mapping[str, Any], path: Path) -> None:
-    """Compare a learner's fresh state with that of a checkpoint.
+def check_shapes(expected: Mapping[str, Any], found: Mapping[str, Any], path: Path | str) -> None:
+    """Compare a learner's fresh state with that of a checkpoint, which messages call by its path.
 
     Raises
     ------

@@ -1,8 +1,7 @@
 """Measuring a learner on data that it does not learn from."""
 
 from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -99,11 +98,10 @@ class Evaluator:
             np.concatenate(targets), np.concatenate(labels), None if score is None else np.concatenate(scores)
         )
 
-    @contextmanager
-    def _evaluating(self) -> Iterator[None]:
-        """What the learner wants around a whole pass, so that it is paid for once; random states stay what they are."""
-        with preserve_random_state(), getattr(self.learner, "evaluating", nullcontext)():
-            yield
+    def _evaluating(self) -> AbstractContextManager[None]:
+        """What is entered around a whole pass, so that it is paid for once: random states stay what they are."""
+        context: AbstractContextManager[None] = getattr(self.learner, "evaluating", preserve_random_state)()
+        return context
 
 
 def _pair(batch: Any) -> tuple[Any, Any]:

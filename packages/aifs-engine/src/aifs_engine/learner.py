@@ -44,8 +44,10 @@ class Learner(Protocol):
 
     A learner may also offer ``predict(X) -> labels (n,)`` and ``decision_function(X) -> scores``, from which the
     evaluator draws its report; an attribute ``learning_rate``, which is named when training diverges; ``end_epoch()``,
-    called after an epoch's last step and before its means are read; and ``evaluating()``, a context manager that is
-    entered around each pass of evaluation.
+    called after an epoch's last step and before its means are read; ``evaluating()``, a context manager that is entered
+    around each pass of evaluation and leaves the random states as they are; ``load_weights(state)``, which takes no
+    more of a state than the weights; and ``plain_steps()``, a context manager within which each step is one update at
+    the learning rate that is set.
     """
 
     def train_step(self, batch: Any) -> Metrics:

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from aifs_engine.checkpoint import check_shapes
 from aifs_engine.experiment import require_choice, require_positive, require_positive_int
 from aifs_engine.learner import Metrics, NonFiniteError
 from aifs_engine.torch_ema import WeightAverage
@@ -14,6 +15,7 @@ from aifs_engine.torch_metrics import accuracy as accuracy  # offered here too
 from aifs_engine.torch_state import on_device, to_arrays, to_tensors
 from aifs_engine.torch_updates import Updater
 from aifs_utils.exceptions import CheckpointError, ConfigError
+from aifs_utils.seeds import preserve_random_state
 
 _HALVES = (torch.bfloat16, torch.float16)
 PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -199,18 +201,17 @@ class TorchLearner:
     def evaluating(self) -> Iterator[None]:
         """Within the block the model predicts: evaluation mode, averaged weights, no graphs.
 
-        Afterwards each submodule is in the mode that it was in, and torch's random state is what it was.
+        Afterwards each submodule is in the mode that it was in, and the random states are what they were.
         """
         if self._evaluating:
             yield
             return
         modes = [(module, module.training) for module in self.model.modules()]
-        cuda_devices = [self.device] if self.device.type == "cuda" else []
         self._evaluating = True
         self._swap_averages()
         try:
             self.model.eval()
-            with torch.random.fork_rng(devices=cuda_devices), torch.inference_mode():
+            with preserve_random_state(), torch.inference_mode():
                 yield
         finally:
             for module, mode in modes:
@@ -317,7 +318,7 @@ class TorchLearner:
         CheckpointError
             If it is of another model or other optimizers.
         """
-        self._check_fit(state)
+        check_shapes({"model": to_arrays(self.model.state_dict())}, {"model": state["model"]}, "the state")
         several = isinstance(self.optimizer, Mapping)
         try:
             for name, updater in self._updaters.items():
@@ -348,20 +349,6 @@ class TorchLearner:
     def _compute(self, loss: Loss, batch: Any) -> tuple[Any, dict[str, Any]]:
         with self._autocast or nullcontext():
             return loss(batch)
-
-    def _check_fit(self, state: Mapping[str, Any]) -> None:
-        """Raise CheckpointError unless a state is of weights with these names and shapes."""
-        shapes, saved = (
-            {name: tuple(getattr(value, "shape", ())) for name, value in weights.items()}
-            for weights in (self.model.state_dict(), state["model"])
-        )
-        wrong = [name for name in {**shapes, **saved} if shapes.get(name) != saved.get(name)]
-        if wrong:
-            name = wrong[0]
-            raise CheckpointError(
-                f"the weights are of another model or variant ({name}: expected {shapes.get(name, 'nothing')}, "
-                f"got {saved.get(name, 'nothing')})"
-            )
 
     def _criterion_state(self) -> Any:
         """What a criterion knows by itself: weights that are learned, or of the classes."""

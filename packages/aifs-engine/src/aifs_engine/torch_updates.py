@@ -54,13 +54,13 @@ class Updater:
         accumulate: int = 1,
         alone: bool = True,
     ) -> None:
+        _check_kinds(optimizer, scheduler)
         self.optimizer = optimizer
         self.scheduler = scheduler
         self.scaler = scaler
         self.guard = guard
         self.average = average
         self.max_grad_norm = max_grad_norm
-        _check_kinds(optimizer, scheduler)
         self.accumulate = accumulate
         self.alone = alone
         self.updates = 0
