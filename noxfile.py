@@ -138,7 +138,11 @@ def build(session: nox.Session) -> None:
             "uv", "venv", "--quiet", "--clear", "--python", session.virtualenv.location, str(environment)
         )
         python = str(environment / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python"))
-        session.run_install("uv", "pip", "install", "--quiet", "--python", python, "--find-links", str(dist), name)
+        # uv knows a wheel by its path, and would install what an earlier build left in its cache.
+        fresh = [f"--refresh-package={package}" for package in PACKAGES]
+        session.run_install(
+            "uv", "pip", "install", "--quiet", "--python", python, "--find-links", str(dist), *fresh, name
+        )
         example = re.findall(r"```python\n(.*?)```", (folder / "README.md").read_text(encoding="utf-8"), re.DOTALL)[0]
         with session.chdir(environment):
             session.run(python, "-I", "-c", example, external=True, silent=True)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from aifs_plotting import learning_curves, learning_rate_curve, style
@@ -225,6 +225,7 @@ def test_a_range_test_that_cannot_be_drawn_is_refused(rates, losses, message):
 @given(
     st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=30), st.floats(1e-9, 1e-3), st.floats(1.01, 3), st.booleans()
 )
+@example(losses=[8.9e-302, 0.0], lowest=6.096916e-05, factor=1.5, marked=False)  # a wide label at the left edge
 def test_any_range_test_ends_in_a_tidy_figure(tidy, losses, lowest, factor, marked):
     """One step, one decade, losses below 0."""
     rates = lowest * factor ** np.arange(len(losses))

@@ -212,13 +212,15 @@ def learning_rate_curve(
         notes=[f"{n_above:,} of {len(y):,} steps have a loss above the axis"] if n_above else [],
         key=[] if smoothed is None else [("each step", _STEP), ("smoothed", _SMOOTHED)],
     )
-    left = 0.22 + _tick_width(fig, [scale])
-    (axes,) = style.panels(fig, left=left, right=0.3, top=0.26)
+    ticks = _rate_ticks(x)
+    half = max(style.text_width(fig, label) for label in style.tick_labels(ticks)) / 2
+    left = max(0.22 + _tick_width(fig, [scale]), half)
+    (axes,) = style.panels(fig, left=left, right=max(0.3, half), top=0.26)
     scale.apply(axes, "loss")
     if smoothed is not None:
         axes.plot(x, y, **_STEP)
     axes.plot(x, line, **_SMOOTHED, marker="o" if len(x) == 1 else "")
-    _rate_axis(axes, x)
+    _rate_axis(axes, x, ticks)
     if suggestion is not None:
         at = float(np.interp(np.log(suggestion), np.log(x), line))
         axes.axvline(suggestion, color=style.INK, linewidth=0.8, linestyle=(0, (2, 2)))
@@ -251,14 +253,19 @@ def _range_title(suggestion: float | None) -> str:
     )
 
 
-def _rate_axis(axes: Axes, rates: Floats) -> None:
+def _rate_ticks(rates: Floats) -> list[float]:
+    """The decades among the rates, nine or fewer; the lowest rate where there is none."""
+    low, high = math.log10(float(rates[0])), math.log10(float(rates[-1]))
+    decades = range(math.ceil(low - 1e-9), math.floor(high + 1e-9) + 1)
+    return [10.0**decade for decade in decades[:: -(-len(decades) // 9) or 1]] or [float(rates[0])]
+
+
+def _rate_axis(axes: Axes, rates: Floats, ticks: list[float]) -> None:
     low, high = float(rates[0]), float(rates[-1])
     axes.set_xscale("log")
     axes.minorticks_off()
     axes.set_xlim(*((low, high) if high > low else (low / 3, high * 3)))
-    decades = range(math.ceil(math.log10(low) - 1e-9), math.floor(math.log10(high) + 1e-9) + 1)
-    values = [10.0**decade for decade in decades[:: -(-len(decades) // 9) or 1]] or [low]
-    axes.set_xticks(values, style.tick_labels(values))
+    axes.set_xticks(ticks, style.tick_labels(ticks))
     axes.set_xlabel("learning rate (log scale)")
 
 
