@@ -246,3 +246,32 @@ def test_what_makes_no_sense_is_refused(samples, options, message):
     """Before anything is read."""
     with pytest.raises(DataError, match=message):
         DecodedLoader(samples, **{"batch_size": 1, "seed": 0} | options)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_processes_that_share_a_loader_each_read_their_own_samples(strange, workers, shuffle):
+    """Of a split the pieces of all batches, dealt out whole batches; with the same random numbers as in one process."""
+    loader = DecodedLoader(strange.Augmented(), 6, seed=1, shuffle=shuffle, workers=workers)
+    whole = numbers(loader.batches(2))  # of 6, 6, 6 and 2 samples
+    # The last two have nothing of the last batch, and get its first sample.
+    cuts = [[(0, 2), (0, 1)], [(2, 4), (1, 2)], [(4, 5), (0, 1)], [(5, 6), (0, 1)]]
+    for rank, (full, rest) in enumerate(cuts):
+        pieces = zip(whole[1:], [full, full, rest], strict=True)
+        expected = [(X[first:end], y[first:end]) for (X, y), (first, end) in pieces]
+        assert numbers(loader.split(rank, 4).batches(2, 1)) == expected
+    assert [numbers(loader.deal(rank, 3).batches(2)) for rank in range(3)] == [whole[rank::3] for rank in range(3)]
+
+
+def test_what_other_processes_get_is_not_read(strange):
+    """Decoding is what the time goes into."""
+    read = []
+
+    class Noted(strange.Samples):
+        def read(self, index):
+            read.append(index)
+            return float(index)
+
+    part = DecodedLoader(Noted(), 8, seed=0, shuffle=False).split(1, 2)
+    list(part.batches(0))
+    assert read == [4, 5, 6, 7, 12, 13, 14, 15, 18, 19]

@@ -6,11 +6,14 @@ import os
 import subprocess
 import sys
 import textwrap
+import threading
+import time
 import warnings
 
 import pytest
 
 from aifs_utils import ConfigError, close_logging, setup_logging
+from aifs_utils.logs import write_held_warnings
 
 
 @pytest.fixture(autouse=True)
@@ -225,3 +228,117 @@ def test_rich_is_not_imported_where_there_is_no_terminal():
         assert "rich" not in sys.modules
     """)
     assert stderr == f"warning: x{os.linesep}"
+
+
+def test_a_prefix_stands_before_each_message_on_the_console_and_not_in_the_file(tmp_path):
+    """The file is that process's own; the console is shared."""
+    stream = io.StringIO()
+    setup_logging(tmp_path / "a.log", stream=stream, prefix="[rank 1] ")
+    logging.getLogger("m").warning("x")
+    assert stream.getvalue() == "warning: [rank 1] x\n"
+    assert (tmp_path / "a.log").read_text().endswith(" WARNING  m: x\n")
+
+
+def test_a_filter_decides_what_comes_to_the_console_and_not_about_errors(tmp_path):
+    """It is asked about the line without the prefix; the file gets everything."""
+    stream, asked = io.StringIO(), []
+
+    def is_wanted(line):
+        asked.append(line)
+        return "no" not in line
+
+    setup_logging(tmp_path / "a.log", stream=stream, prefix="[rank 0] ", console_filter=is_wanted)
+    for number, message in enumerate(("yes", "no", "no", "yes")):
+        logging.getLogger("m").log(logging.ERROR if number == 2 else logging.WARNING, message)
+    assert stream.getvalue() == "warning: [rank 0] yes\nerror: [rank 0] no\nwarning: [rank 0] yes\n"
+    assert asked == ["warning: yes", "warning: no", "warning: yes"]
+    assert len((tmp_path / "a.log").read_text().splitlines()) == 4
+
+
+@pytest.mark.parametrize("options", ["", "console_filter=bool", "console_filter=bool, hold=60.0"])
+def test_a_message_that_cannot_be_formatted_is_said_and_does_not_end_the_run(options):
+    """Wherever the line is first made."""
+    stderr = run(f"""
+        setup_logging({options})
+        logging.getLogger("m").warning("%d", "seven")
+        logging.getLogger("m").error("still here")
+    """)
+    assert stderr.count("--- Logging error ---") == 1
+    assert stderr.endswith("error: still here\n")
+
+
+def test_a_held_warning_waits_and_is_asked_about_only_then():
+    """By then another process may have said it. An error does not wait."""
+    stream, said = io.StringIO(), set()
+    setup_logging(stream=stream, console_filter=lambda line: line not in said, hold=0.2)
+    for message in ("theirs", "ours"):
+        logging.getLogger("m").warning(message)
+    logging.getLogger("m").error("at once")
+    write_held_warnings()
+    assert stream.getvalue() == "error: at once\n"
+    said.add("warning: theirs")
+    time.sleep(0.25)
+    write_held_warnings()
+    write_held_warnings()
+    assert stream.getvalue() == "error: at once\nwarning: ours\n"
+
+
+def test_a_held_warning_says_what_was_true_when_it_was_logged():
+    """Its arguments may change while it waits."""
+    stream, shape = io.StringIO(), [3, 4]
+    setup_logging(stream=stream, hold=60.0)
+    logging.getLogger("m").warning("shape %s", shape)
+    shape.append(5)
+    close_logging()
+    assert stream.getvalue() == "warning: shape [3, 4]\n"
+
+
+@pytest.mark.parametrize(
+    ("end", "code"),
+    [("close_logging()", 0), ("", 0), ("raise OSError('the disk is gone')", 1), ("import sys; sys.exit(3)", 3)],
+)
+def test_held_warnings_are_written_however_the_process_ends(end, code):
+    """In order, and each is still asked about."""
+    program = "import logging\nfrom aifs_utils import setup_logging, close_logging\n" + textwrap.dedent(
+        f"""
+        setup_logging(prefix="[rank 1] ", console_filter=lambda line: "theirs" not in line, hold=60.0)
+        for message in ("first", "theirs", "second"):
+            logging.getLogger("m").warning(message)
+        {end}
+        """
+    )
+    finished = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert finished.returncode == code
+    lines = [line for line in finished.stderr.splitlines() if line.startswith("warning: ")]
+    assert lines == ["warning: [rank 1] first", "warning: [rank 1] second"]
+
+
+@pytest.mark.parametrize("hold", [0.0, 0.01])
+def test_nothing_else_waits_for_a_filter_that_does_not_answer(hold):
+    """Whoever notices that it does not must be able to say so."""
+    stream, asked, answer = io.StringIO(), threading.Event(), threading.Event()
+
+    def is_wanted(line):
+        asked.set()
+        return answer.wait(30)
+
+    def warn():
+        logging.getLogger("m").warning("x")
+        time.sleep(2 * hold)
+        write_held_warnings()
+
+    setup_logging(stream=stream, console_filter=is_wanted, hold=hold)
+    thread = threading.Thread(target=warn)
+    thread.start()
+    assert asked.wait(10)
+    logging.getLogger("m").error("it does not answer")
+    assert stream.getvalue() == "error: it does not answer\n"
+    answer.set()
+    thread.join()
+    assert stream.getvalue() == "error: it does not answer\nwarning: x\n"
+
+
+def test_without_logging_there_is_nothing_held():
+    """It may be called at any time."""
+    close_logging()
+    write_held_warnings()

@@ -5,14 +5,17 @@ from __future__ import annotations
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from copy import copy
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
+import numpy as np
+
+from aifs_data._parts import Part
 from aifs_data.checks import require_count
 from aifs_utils import DataError
 
 if TYPE_CHECKING:  # it takes milliseconds to import
-    import numpy as np
     from numpy.typing import NDArray
 
     from aifs_data.augment import Transform
@@ -25,6 +28,8 @@ class Loader(ABC):
 
     Batches are a pure function of (seed, epoch): whoever iterates keeps the position, which is an epoch and a batch. A
     loader can be pickled, as long as its transforms can, and its copy gives the same batches.
+
+    Processes that train together each take a `split` of the loader, and of a loader to evaluate on what `deal` gives.
 
     Parameters
     ----------
@@ -47,6 +52,8 @@ class Loader(ABC):
 
     X_padding: int | float | None = None
     y_padding: int | float | None = None
+
+    _part: Part | None = None
 
     def __init__(
         self, n_samples: int, batch_size: int, *, seed: int = 0, drop_last: bool = False, epochs_differ: bool = False
@@ -102,14 +109,23 @@ class Loader(ABC):
             raise DataError(f"start is from 0 to {len(self)}, the number of batches in an epoch, got {start}")
         return self._batches(epoch, start)
 
-    @abstractmethod
     def order(self, epoch: int) -> NDArray[np.intp]:
         """Return the samples of an epoch in the order they come, by number, shape (n_samples,).
 
         Batches are cut from it, `batch_size` numbers at a time, and nothing else decides which sample is in which
-        batch. It is a pure function of (seed, epoch), so processes that each compute it agree on it. What the numbers
-        are, each loader says: rows of arrays, places in a stream.
+        batch. It is a pure function of (seed, epoch), so processes that each compute it agree on it. The numbers are
+        rows of arrays, or of whatever is indexed; of a `FreshLoader` those of samples without end; of a `WindowLoader`
+        places in the stream, where the windows begin.
+
+        Raises
+        ------
+        DataError
+            When `epoch` is no integer of at least 0.
         """
+        epoch = require_count("epoch", epoch, at_least=0)
+        if self._part is None:
+            return self._order(epoch)
+        return self._part.whole.order(epoch).take(self._part.places())
 
     def batch_indices(self, epoch: int, batch: int) -> NDArray[np.intp]:
         """Return which samples a batch holds, by the numbers of `order`, shape (n,): to say where something went wrong.
@@ -124,12 +140,116 @@ class Loader(ABC):
         DataError
             When `epoch` is negative, or there is no such batch in an epoch.
         """
+        return self._cut(self.order(epoch), self._checked(batch))
+
+    def n_in_batch(self, batch: int) -> int:
+        """Return how many samples a batch has; of a `split` loader, the whole batch that it has a piece of.
+
+        Parameters
+        ----------
+        batch : int
+            From 0.
+
+        Raises
+        ------
+        DataError
+            When there is no such batch in an epoch.
+        """
+        batch = self._checked(batch)
+        if self._part is not None:
+            return self._part.whole.n_in_batch(self._part.number(batch))
+        return int(self._edges[batch + 1] - self._edges[batch])
+
+    def split(self, rank: int, size: int) -> Self:
+        """Return the loader of one process's piece of each batch, where `size` processes share the batches.
+
+        It has as many batches, and its batch b is a run of the samples of batch b, as they are there: the pieces of
+        all processes, in the order of their ranks, are the batch. Of n samples the first ``n % size`` processes get
+        ``n // size + 1``, the others ``n // size``. Where that is none, in a last batch of few samples, they get its
+        first sample, which is then there twice: leave it out of sums and means.
+
+        Parameters
+        ----------
+        rank, size : int
+            The number of the process, from 0, and how many there are.
+
+        Returns
+        -------
+        Loader
+            With the same arrays. `n_in_batch` counts the samples of the whole batches.
+
+        Raises
+        ------
+        DataError
+            When a batch has fewer samples than there are processes, or there is no such process; when this loader is
+            such a part itself.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from aifs_data import ArrayLoader
+        >>> loader = ArrayLoader(np.eye(7), np.arange(7), batch_size=3)
+        >>> [[y.tolist() for X, y in loader.split(rank, 2)] for rank in range(2)]
+        [[[0, 1], [3, 4], [6]], [[2], [5], [6]]]
+        """
+        return self._taking(Part(self, rank, size, dealt=False))
+
+    def deal(self, rank: int, size: int) -> Self:
+        """Return the loader of the whole batches ``rank``, ``rank + size``, …, as `size` processes share an epoch.
+
+        So each batch is computed once, as it would be by a single process. Where there are fewer batches than
+        processes, some loaders have none.
+
+        Parameters
+        ----------
+        rank, size : int
+            The number of the process, from 0, and how many there are.
+
+        Returns
+        -------
+        Loader
+            With the same arrays.
+
+        Raises
+        ------
+        DataError
+            When there is no such process, or this loader is such a part itself.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from aifs_data import ArrayLoader
+        >>> loader = ArrayLoader(np.eye(7), np.arange(7), batch_size=3)
+        >>> [[y.tolist() for X, y in loader.deal(rank, 2)] for rank in range(2)]
+        [[[0, 1, 2], [6]], [[3, 4, 5]]]
+        """
+        return self._taking(Part(self, rank, size, dealt=True))
+
+    def _taking(self, part: Part) -> Self:
+        """Return a copy of this loader that has the batches of a part of it; for a single process the loader itself."""
+        if part.size == 1:
+            return self
+        taking = copy(self)
+        taking.batch_size, taking.n_samples = part.batch_size, len(part.places())
+        taking._part, taking._plain_iterations = part, 0
+        return taking
+
+    def _checked(self, batch: int) -> int:
         if require_count("batch", batch, at_least=0) >= len(self):
             raise DataError(f"batch is from 0 to {len(self) - 1}, the last one of an epoch, got {batch}")
-        return self._cut(self.order(epoch), batch)
+        return batch
+
+    @cached_property
+    def _edges(self) -> NDArray[np.intp]:
+        """Where in an epoch's order each batch begins, and behind them where the last one ends."""
+        return np.minimum(np.arange(len(self) + 1) * self.batch_size, self.n_samples)
 
     def _cut(self, order: NDArray[np.intp], batch: int) -> NDArray[np.intp]:
-        return order[batch * self.batch_size : (batch + 1) * self.batch_size]
+        return order[self._edges[batch] : self._edges[batch + 1]]
+
+    @abstractmethod
+    def _order(self, epoch: int) -> NDArray[np.intp]:
+        """Return what `order` does, of a loader that is whole; the epoch is checked."""
 
     @abstractmethod
     def _batches(self, epoch: int, start: int) -> Iterator[Any]:

@@ -105,17 +105,18 @@ class ArrayLoader(Loader):
         epochs_differ = shuffle or bool(self.transforms)
         super().__init__(len(y), batch_size, seed=seed, drop_last=drop_last, epochs_differ=epochs_differ)
 
-    def order(self, epoch: int) -> NDArray[np.intp]:
-        """Return the rows of the arrays in the order of that epoch, shape (n_samples,).
-
-        Not shuffled they are 0, 1, …, and batches are slices.
-        """
+    def _order(self, epoch: int) -> NDArray[np.intp]:
         return epoch_order(self.n_samples, seed=self.seed, epoch=epoch, shuffle=self.shuffle)
+
+    @property
+    def _gathers(self) -> bool:
+        """Whether batches are gathered by index: the others, which have the rows as they lie, are slices."""
+        return self.shuffle or self._part is not None
 
     def _batches(self, epoch: int, start: int) -> Iterator[Any]:
         if self.framework == "torch" and not self.transforms and not self._has_ragged:
             batches = self._tensor_batches(epoch, start)
-        elif self.shuffle and not self.transforms:
+        elif self._gathers and not self.transforms and not (self._has_ragged and self._part is not None):
             batches = self._gathered_batches(epoch, start)
         else:
             batches = self._array_batches(epoch, start)
@@ -165,11 +166,11 @@ class ArrayLoader(Loader):
 
     def _stages(self, epoch: int) -> tuple[Gather, Callable[[list[Any]], list[Any]]]:
         """Return how samples are gathered, by a piece of the epoch's order, and how they are then finished."""
-        order = self.order(epoch) if self.shuffle else None
-        gather = self._rows_in_place() if order is None else self._rows_gathered(order)
+        order = self.order(epoch) if self._gathers else None
+        gather = self._rows_in_place() if order is None else self._rows_gathered(order, epoch)
         if self.transforms:
             gather = self._rows_transformed(gather, epoch, order)
-        normalize, in_place = None if self.normalize is None else self.normalize.apply, self.shuffle
+        normalize, in_place = None if self.normalize is None else self.normalize.apply, self._gathers
         convert = None if self.framework == "numpy" else self._convert
 
         def finish(arrays: list[Any]) -> list[Any]:
@@ -209,25 +210,32 @@ class ArrayLoader(Loader):
         ]
         return lambda piece: [rows_of(piece) for rows_of in columns]
 
-    def _rows_gathered(self, order: NDArray[np.intp]) -> Gather:
+    def _rows_gathered(self, order: NDArray[np.intp], epoch: int) -> Gather:
         # Labels are gathered once for the epoch: they are small, and a call for each batch costs more than they do.
         columns = [
-            array.take(order).__getitem__ if _is_flat(array) else _in_order(column(array), order)
+            array.take(order).__getitem__ if _is_flat(array) else self._rows_in_order(array, order, epoch)
             for array in (self.X, self.y, *self.extras.values())
         ]
         return lambda piece: [rows(piece) for rows in columns]
+
+    def _rows_in_order(self, array: Any, order: NDArray[np.intp], epoch: int) -> Callable[[slice], NDArray[Any]]:
+        rows_of, part, size = column(array), self._part, self.batch_size
+        if part is None or part.dealt or not isinstance(array, Ragged):
+            return _in_order(rows_of, order)
+        rows_as_wide = part.rows_as_wide(array, rows_of, part.whole.order(epoch))
+        return lambda piece: rows_as_wide(order[piece], piece.start // size)
 
     def _tensor_batches(self, epoch: int, start: int) -> Iterator[tuple[Any, ...]]:
         size, first, end = self.batch_size, start * self.batch_size, self._end()
         if first >= end:  # torch splits nothing into one piece of nothing
             return
         at_once = self._whole_batches(_FINISHED_AT_ONCE)
-        order = self._convert(self.order(epoch)[first:end]) if self.shuffle else None
+        order = self._convert(self.order(epoch)[first:end]) if self._gathers else None
         columns = [_tensor_pieces(tensor, order, slice(first, end), at_once) for tensor in self._tensors]
         # In their own order the pieces are views of the data, which normalizing copies.
-        finish: list[Callable[[Any], Any] | None] = [None if self.shuffle else methodcaller("clone")] * len(columns)
+        finish: list[Callable[[Any], Any] | None] = [None if self._gathers else methodcaller("clone")] * len(columns)
         if self.normalize is not None:
-            finish[0] = normalizer(self.normalize, self._convert, in_place=self.shuffle)
+            finish[0] = normalizer(self.normalize, self._convert, in_place=self._gathers)
         finished = (column if each is None else map(each, column) for each, column in zip(finish, columns, strict=True))
         pieces: Iterator[tuple[Any, ...]] = zip(*finished, strict=True)
         if at_once == size:
@@ -238,6 +246,9 @@ class ArrayLoader(Loader):
 
     @cached_property
     def _tensors(self) -> list[Any]:
+        if self._part is not None:  # a device need not hold the set twice
+            whole: Any = self._part.whole
+            return list(whole._tensors)
         return [self._convert(array) for array in (self.X, self.y, *self.extras.values())]
 
 

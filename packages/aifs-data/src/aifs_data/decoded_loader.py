@@ -73,8 +73,9 @@ class DecodedLoader(Loader):
     -----
     Before a sample is read the global generators of Python, NumPy and torch (on the CPU) are seeded by (seed, epoch,
     index), so what ``__getitem__`` draws from them is the same with any number of workers, and after a resume in the
-    middle of an epoch. What `collate` draws is decided by the last sample of its batch. Generators that a data set
-    keeps for itself are not reached. In this process the global generators go on as if nothing had been drawn.
+    middle of an epoch. What `collate` draws is decided by the last sample it is given, in a `split` that of the piece.
+    Generators that a data set keeps for itself are not reached. In this process the global generators go on as if
+    nothing had been drawn.
 
     An error in ``__getitem__`` arrives here with the sample's index in a note.
 
@@ -119,8 +120,7 @@ class DecodedLoader(Loader):
         self.start_method = _checked_start_method(start_method)
         super().__init__(_count(samples), batch_size, seed=seed, drop_last=drop_last, epochs_differ=shuffle)
 
-    def order(self, epoch: int) -> NDArray[np.intp]:
-        """Return the indices of the samples in the order of that epoch, shape (n_samples,)."""
+    def _order(self, epoch: int) -> NDArray[np.intp]:
         return epoch_order(self.n_samples, seed=self.seed, epoch=epoch, shuffle=self.shuffle)
 
     def _batches(self, epoch: int, start: int) -> Iterator[Any]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from aifs_data._columns import check_rows, column, packed
 from aifs_data._loader import Loader
+from aifs_data._parts import Part
 from aifs_data._tensors import converter
 from aifs_data.arrays import Ragged
 from aifs_data.checks import require_count
@@ -92,9 +93,8 @@ class RaggedLoader(Loader):
         self._lengths = sizes[0] * (sizes[1].max() + 1) + sizes[1]
         super().__init__(len(y), batch_size, seed=seed, drop_last=drop_last, epochs_differ=shuffle)
 
-    def order(self, epoch: int) -> NDArray[np.intp]:
-        """Return the rows of the arrays in the order of that epoch, shape (n_samples,), what is left out last."""
-        epoch = require_count("epoch", epoch, at_least=0)
+    def _order(self, epoch: int) -> NDArray[np.intp]:
+        # What does not fill a batch is last, and left out with drop_last.
         if not self.shuffle:
             return np.arange(self.n_samples)
         rng = random_stream(self.seed, "order", epoch)
@@ -108,10 +108,25 @@ class RaggedLoader(Loader):
         return np.concatenate([full, rest])
 
     def _batches(self, epoch: int, start: int) -> Iterator[Any]:
+        if self._part is not None and not self._part.dealt:
+            yield from self._pieces(self._part, epoch, start)
+            return
         order, convert = self.order(epoch), self._convert
         for first in range(start * self.batch_size, self._end(), self.batch_size):
             rows = order[first : first + self.batch_size]
             yield packed([convert(gather(rows)) for gather in self._columns], self.extras)
+
+    def _pieces(self, part: Part, epoch: int, start: int) -> Iterator[Any]:
+        """Return pieces of batches, as wide as the whole batches are."""
+        whole_order, size = part.whole.order(epoch), self.batch_size
+        order = whole_order.take(part.places())
+        arrays = (self.X, self.y, *self.extras.values())
+        columns = [
+            part.rows_as_wide(array, rows_of, whole_order) for array, rows_of in zip(arrays, self._columns, strict=True)
+        ]
+        for batch in range(start, len(self)):
+            rows = order[batch * size : (batch + 1) * size]
+            yield packed([self._convert(rows_of(rows, batch)) for rows_of in columns], self.extras)
 
     @cached_property
     def _columns(self) -> list[Callable[[NDArray[np.intp]], NDArray[Any]]]:
@@ -180,6 +195,7 @@ class WindowLoader(Loader):
                 f"a window of context_length={context_length} tokens does not fit into a stream of {len(X)}: "
                 "take a smaller context_length"
             )
+        self._has_short_window = not shuffle and len(X) % context_length > 0
         super().__init__(self._n_windows(), batch_size, seed=seed, drop_last=drop_last, epochs_differ=shuffle)
 
     def __len__(self) -> int:
@@ -188,9 +204,17 @@ class WindowLoader(Loader):
         full, rest = divmod(whole, self.batch_size)
         return full + ((rest > 0) + self._has_short_window) * (not self.drop_last)
 
-    @property
-    def _has_short_window(self) -> bool:
-        return not self.shuffle and len(self.X) % self.context_length > 0
+    @cached_property
+    def _edges(self) -> NDArray[np.intp]:
+        edges = np.minimum(np.arange(len(self) + 1) * self.batch_size, self.n_samples - self._has_short_window)
+        if self._has_short_window and not self.drop_last:
+            edges[-1] = self.n_samples
+        return edges
+
+    def _taking(self, part: Part) -> Self:
+        taking = super()._taking(part)
+        taking._has_short_window = self._has_short_window and not self.drop_last and part.has_last
+        return taking
 
     def _n_windows(self) -> int:
         if not self.shuffle:
@@ -198,20 +222,13 @@ class WindowLoader(Loader):
         # So many fit whatever the offset, which is up to context_length - 1 or more.
         return max(1, (len(self.X) - self.context_length + 1) // self.context_length)
 
-    def order(self, epoch: int) -> NDArray[np.intp]:
-        """Return where in the stream the windows of that epoch begin, in their order, shape (n_samples,)."""
-        epoch = require_count("epoch", epoch, at_least=0)
+    def _order(self, epoch: int) -> NDArray[np.intp]:
         starts = np.arange(self.n_samples) * self.context_length
         if not self.shuffle:
             return starts
         rng = random_stream(self.seed, "windows", epoch)
         spare = len(self.X) - self.n_samples * self.context_length
         return rng.permutation(starts + rng.integers(0, spare + 1))
-
-    def _cut(self, order: NDArray[np.intp], batch: int) -> NDArray[np.intp]:
-        whole = len(order) - self._has_short_window
-        first = batch * self.batch_size
-        return order[first : min(first + self.batch_size, whole)] if first < whole else order[-1:]
 
     def _batches(self, epoch: int, start: int) -> Iterator[Any]:
         starts, places = self.order(epoch), np.arange(self.context_length)
