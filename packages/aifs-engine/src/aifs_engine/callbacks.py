@@ -216,42 +216,88 @@ class Checkpointing(Callback):
         self._due = time.perf_counter() + min(0.01 / self.overhead, self.FIRST_SECONDS)
 
     def on_step_end(self, trainer: "Trainer") -> None:
-        """Save if a checkpoint is due and the epoch goes on."""
+        """Save if a checkpoint is due and the epoch goes on; several processes agree on it, see `Trainer`."""
         if time.perf_counter() >= self._due and not trainer.at_epoch_end:
             self.save(trainer)
 
     def on_epoch_end(self, trainer: "Trainer", row: dict[str, Any]) -> None:
         """Save if a checkpoint is due, or the epoch is one to keep."""
-        if time.perf_counter() >= self._due:
+        if trainer.processes.maximum(int(self.is_due(trainer))):
             self.save(trainer)
         if self.every_epochs and row["epoch"] % self.every_epochs == 0:
-            from aifs_engine.checkpoint import save_checkpoint
-
-            self.files.folder.mkdir(parents=True, exist_ok=True)
-            save_checkpoint(self.files.of_epoch(row["epoch"]), trainer.state_dict(), self._header(trainer))
+            self._keep(trainer, row["epoch"])
 
     def on_train_end(self, trainer: "Trainer") -> None:
         """Save the finished run."""
         self.save(trainer)
+        if trainer.processes.is_first:
+            with trainer.processes.busy():
+                if trainer.processes.is_sharded:
+                    self._put_together(trainer)
+                self.files.remove_shards()
+
+    def is_due(self, trainer: "Trainer") -> bool:
+        """Whether it is time for a checkpoint, by the clock of the first process."""
+        return trainer.processes.is_first and time.perf_counter() >= self._due
 
     def save(self, trainer: "Trainer") -> None:
-        """Write ``last`` now, and ``best`` if there are better weights than the file holds."""
+        """Write ``last`` now, and ``best`` if there are better weights than the file holds.
+
+        Several processes call this together; the first one writes.
+        """
         started = time.perf_counter()
-        self.files.save_last(trainer.state_dict(), self._header(trainer))
-        best = next((callback for callback in trainer.callbacks if isinstance(callback, BestSoFar)), None)
-        if best is not None and best.best_epoch != self._best_epoch:
-            self._save_best(best, trainer)
-        finished = time.perf_counter()
-        self._due = finished + (finished - started) / self.overhead
+        state = trainer.state_dict()
+        if trainer.processes.is_sharded:
+            from aifs_engine.torch_sharded_checkpoint import save_sharded
+
+            save_sharded(self.files.shards, state, self._header(trainer), group=trainer.processes.messages)
+            self._saved_since(started)
+            return
+        if not trainer.processes.is_first:
+            return
+        with trainer.processes.busy():
+            self.files.save_last(state, self._header(trainer))
+            best = next((callback for callback in trainer.callbacks if isinstance(callback, BestSoFar)), None)
+            if best is not None and best.best_epoch != self._best_epoch:
+                self._save_best(best, trainer, best.best_state)
+        self._saved_since(started)
         logger.debug("saved %s at step %d", self.files.last, trainer.step)
 
-    def _save_best(self, best: BestSoFar, trainer: "Trainer") -> None:
+    def _saved_since(self, started: float) -> None:
+        finished = time.perf_counter()
+        self._due = finished + (finished - started) / self.overhead
+
+    def _put_together(self, trainer: "Trainer") -> None:
+        """Write what one process would have written, of the shards of all."""
+        from aifs_engine.torch_sharded_checkpoint import consolidate
+
+        state = consolidate(self.files.shards).state
+        self.files.save_last(state, self._header(trainer))
+        for name, callback in trainer.named_callbacks():
+            if isinstance(callback, BestSoFar):
+                if callback.best_epoch:
+                    self._save_best(callback, trainer, state["callbacks"][name]["best_state"])
+                return
+
+    def _keep(self, trainer: "Trainer", epoch: int) -> None:
+        from aifs_engine.checkpoint import save_checkpoint
+
+        state = trainer.state_dict()
+        if trainer.processes.is_sharded:
+            from aifs_engine.torch_sharded_state import full_state
+
+            state = full_state(state)
+        if trainer.processes.is_first:
+            self.files.folder.mkdir(parents=True, exist_ok=True)
+            save_checkpoint(self.files.of_epoch(epoch), state, self._header(trainer))
+
+    def _save_best(self, best: BestSoFar, trainer: "Trainer", state: dict[str, Any] | None) -> None:
         from aifs_engine.checkpoint import save_checkpoint
 
         # Of these weights alone, not of the moment of writing: equal runs leave equal files.
         header = self.header | {"epoch": best.best_epoch, "metrics": {best.metric: best.best_value}}
         rows = trainer.history.rows[: best.best_epoch]
-        save_checkpoint(self.files.best, {"learner": best.best_state, "history": rows}, header)
+        save_checkpoint(self.files.best, {"learner": state, "history": rows}, header)
         self._best_epoch = best.best_epoch
 
     def _header(self, trainer: "Trainer") -> dict[str, Any]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,7 @@ from aifs_utils.files import atomic_write
 
 FORMAT_VERSION = 2
 SUFFIX = ".safetensors"
+HEADS = ("checkpoint.head", "previous.head")  # of a checkpoint in shards, the newer one first
 _METADATA_KEY = "aifs"
 _TENSOR_KEY = "$tensor"  # {"$tensor": path} stands in the JSON state where an array was
 _FOREIGN = "; weights of other programs are read by aifs_engine.foreign_weights.load_foreign_weights"
@@ -145,6 +147,7 @@ class CheckpointFolder:
         self.last = self.folder / f"last{SUFFIX}"
         self.previous = self.folder / f"previous{SUFFIX}"
         self.best = self.folder / f"best{SUFFIX}"
+        self.shards = self.folder / "shards"  # of a run in which each process has a part of the weights
 
     def of_epoch(self, epoch: int) -> Path:
         """Where the checkpoint kept at the end of `epoch` lies."""
@@ -155,11 +158,34 @@ class CheckpointFolder:
         self.folder.mkdir(parents=True, exist_ok=True)
         save_checkpoint(self.last, state, header, backup=self.previous)
 
+    def remove_shards(self) -> None:
+        """Remove the checkpoint in shards, if there is one."""
+        if self.shards.exists():
+            shutil.rmtree(self.shards)
+
     def newest(self) -> Checkpoint | None:
         """The newest checkpoint that is whole, or None.
 
         A damaged one is named in a warning and put aside as ``….damaged``, so that it never replaces the one before it.
+        Of one in shards this is the head: `is_head` says so, and its state has marks where arrays lie in shards.
         """
+        found, head = self._newest_file(), self._newest_head()
+        if head is not None and (found is None or head.header.get("step", 0) > found.header.get("step", 0)):
+            return head
+        return found
+
+    def _newest_head(self) -> Checkpoint | None:
+        for name in HEADS:
+            if (self.shards / name).exists():
+                try:
+                    head = load_checkpoint(self.shards / name)
+                except CheckpointError as error:
+                    logger.warning("%s", error)
+                else:
+                    return Checkpoint(head.path, head.header, head.state["state"])
+        return None
+
+    def _newest_file(self) -> Checkpoint | None:
         found = None
         for path in (self.last, self.previous):
             if found is None and path.exists():
@@ -173,9 +199,15 @@ class CheckpointFolder:
         return found
 
 
+def is_head(checkpoint: Checkpoint) -> bool:
+    """Whether it is only the head of a checkpoint in shards, see `aifs_engine.torch_sharded_checkpoint`."""
+    return checkpoint.path.name in HEADS
+
+
 def find_checkpoints(folder: Path) -> list[Path]:
     """Every checkpoint file below `folder`, newest first."""
-    return sorted(folder.rglob(f"*{SUFFIX}"), key=lambda path: path.stat().st_mtime, reverse=True)
+    found = [path for path in folder.rglob(f"*{SUFFIX}") if not path.parent.name.startswith("shards-")]
+    return sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)
 
 
 def check_shapes(expected: Mapping[str, Any], found: Mapping[str, Any], path: Path | str) -> None:

@@ -4,9 +4,12 @@ This module imports neither NumPy nor the model: ``--help`` and a mistyped optio
 """
 
 import argparse
+import json
 import os
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import fields, replace
 from io import TextIOWrapper
 from pathlib import Path
@@ -114,6 +117,12 @@ def train_parser(model: str, experiments: Experiments) -> argparse.ArgumentParse
     add("--visualize", action="store_true", help="draw the figures when done")
     _add_device(parser)
     add(
+        "--strategy",
+        choices=("auto", "single", "ddp", "fsdp"),
+        default="auto",
+        help="how the processes that torchrun starts share the work (default: auto, which is ddp for several)",
+    )
+    add(
         "--resume",
         action="store_true",
         help="continue the newest run of this experiment where it was stopped or killed",
@@ -177,11 +186,20 @@ def _interruptible(command: Callable[[], int]) -> int:
         with raised_interrupts():
             return command()
     except KeyboardInterrupt as interrupt:  # Interrupted, or a plain one from a library that sets its own handlers
-        return fail(str(interrupt) or "interrupted by SIGINT", getattr(interrupt, "exit_code", 130))
+        exit_code: int = getattr(interrupt, "exit_code", 130)
+        return exit_code if rank_of_process() else fail(str(interrupt) or "interrupted by SIGINT", exit_code)
+
+
+def rank_of_process() -> int:
+    """The number of this process among those of a launch, 0 without one; what is malformed is found elsewhere."""
+    rank = os.environ.get("RANK", "") if os.environ.get("WORLD_SIZE") else ""
+    return int(rank) if rank.isdecimal() else 0
 
 
 def say(text: str) -> None:
-    """Print; if the reader has gone (``| head``), go on without one."""
+    """Print, in the first process of a launch; if the reader has gone (``| head``), go on without one."""
+    if rank_of_process() > 0:
+        return
     try:
         print(text, flush=True)  # noqa: T201
     except BrokenPipeError:
@@ -189,8 +207,13 @@ def say(text: str) -> None:
 
 
 def fail(message: str, exit_code: int = EXIT_ERROR) -> int:
-    """Print one line on stderr; return the exit code."""
-    print(f"error: {' '.join(message.split())}", file=sys.stderr)  # noqa: T201
+    """Print one line on stderr, and tell it to torchrun; return the exit code."""
+    rank, text = rank_of_process(), " ".join(message.split())
+    print(f"error: [rank {rank}] {text}" if rank else f"error: {text}", file=sys.stderr)  # noqa: T201
+    if file := os.environ.get("TORCHELASTIC_ERROR_FILE"):
+        report = {"message": {"message": text, "extraInfo": {"timestamp": str(int(time.time()))}}}
+        with suppress(OSError):  # torchrun, which made the folder, may be gone
+            Path(file).write_text(json.dumps(report), encoding="utf-8")
     return exit_code
 
 
@@ -216,7 +239,7 @@ def _parse(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> argpa
 
 
 def _parse_error(parser: argparse.ArgumentParser, message: str) -> int:
-    return fail(f"{message} (see {parser.prog} --help)", EXIT_USAGE)
+    return EXIT_USAGE if rank_of_process() else fail(f"{message} (see {parser.prog} --help)", EXIT_USAGE)
 
 
 def _add_device(parser: argparse.ArgumentParser) -> None:

@@ -18,7 +18,7 @@ from aifs_engine.progress import format_row
 from aifs_engine.run import Run, guarded, load_weights
 from aifs_engine.summary import describe_data, describe_verdict, judge, matrix, shown, table
 from aifs_engine.tracking import json_ready
-from aifs_utils.paths import new_run
+from aifs_utils.paths import RunPaths, new_run
 
 
 def run_evaluate(model: str, config: Any, build: Build, arguments: Namespace) -> int:
@@ -31,9 +31,17 @@ class _EvaluateRun(Run):
     """``evaluate``."""
 
     def execute(self) -> int:
+        with self.connected():
+            checkpoint, run = self.processes.from_first(self._locate)
+            return self._evaluate(checkpoint, run)
+
+    def _locate(self) -> tuple[Checkpoint, RunPaths]:
+        """What is evaluated, and where its record goes."""
         checkpoint = self.read_checkpoint(self.arguments.checkpoint)
+        return checkpoint, new_run(self.output_dir, f"{self.model}-{self.experiment_name}-evaluate")
+
+    def _evaluate(self, checkpoint: Checkpoint, run: RunPaths) -> int:
         self.config = self._config_of(checkpoint)
-        run = new_run(self.output_dir, f"{self.model}-{self.experiment_name}-evaluate")
         self.open_record(run, shlex.join(["evaluate", *sys.argv[1:]]))
         experiment = self.prepare()
         self.check_fit(checkpoint, experiment)

@@ -1,10 +1,12 @@
 """Measuring a learner on data that it does not learn from."""
 
 from collections import defaultdict
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
+from aifs_engine.distributed import ALONE, Processes, dealt
 from aifs_engine.learner import Learner, as_loader, batch_size
 from aifs_utils.exceptions import DataError
 from aifs_utils.seeds import preserve_random_state
@@ -20,6 +22,7 @@ class RunningMeans:
     def __init__(self, state: dict[str, Any] | None = None) -> None:
         self.n_samples: int = state["n_samples"] if state else 0
         self.sums: dict[str, Any] = defaultdict(float, state["sums"] if state else {})
+        self.parts: list[RunningMeans] | None = None
 
     def add(self, metrics: Any, n_samples: int) -> None:
         """Count a batch's means with the weight of its samples."""
@@ -37,7 +40,35 @@ class RunningMeans:
 
     def state_dict(self) -> dict[str, Any]:
         """The sums so far, for a checkpoint in the middle of an epoch."""
-        return {"n_samples": self.n_samples, "sums": {name: float(total) for name, total in self.sums.items()}}
+        state: dict[str, Any] = {
+            "n_samples": self.n_samples,
+            "sums": {name: float(total) for name, total in self.sums.items()},
+        }
+        if self.parts is not None and self.n_samples:
+            state["parts"] = [part.state_dict() for part in self.parts]
+        return state
+
+    @classmethod
+    def of_all(cls, own: "RunningMeans", processes: Processes) -> "RunningMeans":
+        """The sums of all processes together, with those of each as `parts`."""
+        if processes.size == 1:
+            return own
+        parts = [cls(state) for state in processes.gather(own.state_dict())]
+        together = cls()
+        for part in parts:
+            together.n_samples += part.n_samples
+            for name, total in part.sums.items():
+                together.sums[name] += total
+        together.parts = parts
+        return together
+
+    @classmethod
+    def of_one(cls, state: dict[str, Any], processes: Processes) -> "RunningMeans":
+        """One process's sums of a state of all: its own, or everything in the first if there were as many then."""
+        parts = state.get("parts", [state])
+        if len(parts) == processes.size:
+            return cls(parts[processes.rank])
+        return cls(state) if processes.is_first else cls()
 
 
 @dataclass(frozen=True)
@@ -66,14 +97,19 @@ class Evaluator:
 
     def __init__(self, learner: Learner) -> None:
         self.learner = learner
+        self.processes: Processes = getattr(learner, "processes", ALONE)
 
     def evaluate(self, loader: Any, prefix: str = "") -> dict[str, float]:
         """Means of the learner's metrics over all samples of `loader`, each name with `prefix` before it."""
         means = RunningMeans()
         eval_step = self.learner.eval_step
         with self._evaluating():
-            for batch in as_loader(loader).batches(0):
-                means.add(eval_step(batch), batch_size(batch))
+            if self.processes.size > 1:
+                for metrics, n_samples in self._computed(loader, lambda batch: (eval_step(batch), batch_size(batch))):
+                    means.add(metrics, n_samples)
+            else:
+                for batch in as_loader(loader).batches(0):
+                    means.add(eval_step(batch), batch_size(batch))
         return means.means(prefix)
 
     def predict(self, loader: Any) -> Predictions:
@@ -90,13 +126,28 @@ class Evaluator:
 
         learner: Any = self.learner
         score = getattr(learner, "decision_function", None)
+
+        def predicted(batch: Any) -> tuple[Any, Any, Any]:
+            X, y = _pair(batch)
+            return _on_host(y), learner.predict(X), score(X) if score is not None else None
+
         with self._evaluating():
-            pairs = map(_pair, as_loader(loader).batches(0))
-            parts = [(_on_host(y), learner.predict(X), score(X) if score is not None else None) for X, y in pairs]
+            parts = self._computed(loader, predicted)
         targets, labels, scores = zip(*parts, strict=True)
         return Predictions(
             np.concatenate(targets), np.concatenate(labels), None if score is None else np.concatenate(scores)
         )
+
+    def _computed(self, loader: Any, compute: Callable[[Any], Any]) -> list[Any]:
+        """What `compute` makes of each batch, in the order of the batches, whichever process has computed it."""
+        if self.processes.size == 1:
+            return [compute(batch) for batch in as_loader(loader).batches(0)]
+        own = {number: compute(batch) for number, batch in dealt(loader, self.processes)}
+        own.pop(None, None)
+        everything = {
+            number: value for values in self.processes.gather(_on_host(own)) for number, value in values.items()
+        }
+        return [everything[number] for number in sorted(everything)]
 
     def _evaluating(self) -> AbstractContextManager[None]:
         """What is entered around a whole pass, so that it is paid for once: random states stay what they are."""
@@ -111,5 +162,10 @@ def _pair(batch: Any) -> tuple[Any, Any]:
     return batch[0], batch[1]
 
 
-def _on_host(targets: Any) -> Any:
-    return targets.cpu() if hasattr(targets, "cpu") else targets
+def _on_host(value: Any) -> Any:
+    """The same nest with its tensors on the CPU."""
+    if isinstance(value, dict):
+        return {key: _on_host(item) for key, item in value.items()}
+    if isinstance(value, tuple):
+        return tuple(map(_on_host, value))
+    return value.cpu() if hasattr(value, "cpu") else value

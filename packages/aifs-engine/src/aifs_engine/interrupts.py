@@ -31,15 +31,23 @@ class PendingInterrupt:
         if self.signal_number:
             raise Interrupted(self.signal_number)
 
+    def conclude(self) -> None:
+        """The same at the end of what was not to be interrupted."""
+        self.raise_if_any()
+
 
 @contextmanager
 def deferred_interrupts() -> Iterator[PendingInterrupt]:
-    """Within the block a first signal only leaves a note; a second one ends the process at once, saving nothing."""
+    """Within the block a first signal only leaves a note; a second one ends the process at once, saving nothing.
+
+    Under torchrun a second one is left to torchrun, which passes on what the terminal has already sent to all, and ends
+    a process that takes too long.
+    """
     raise_if_swallowed()
     pending = PendingInterrupt()
 
     def note(signal_number: int, frame: FrameType | None) -> None:
-        if pending.signal_number:
+        if pending.signal_number and "TORCHELASTIC_RUN_ID" not in os.environ:
             if sys.stdout is not None and sys.stdout.isatty():
                 os.write(sys.stdout.fileno(), b"\x1b[?25h")  # the cursor, which a progress bar hides
             os._exit(128 + signal_number)

@@ -4,29 +4,33 @@ Whatever goes wrong becomes one clear line on stderr with the right exit code, a
 """
 
 import logging
+import os
 import shlex
 import sys
 import time
 import traceback
 from argparse import Namespace
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from aifs_engine.callbacks import BestSoFar, Callback, Snapshots
-from aifs_engine.checkpoint import Checkpoint, check_shapes, find_checkpoints, load_checkpoint
+from aifs_engine.checkpoint import Checkpoint, check_shapes, find_checkpoints, is_head, load_checkpoint
 from aifs_engine.cli import EXIT_DIVERGED, EXIT_ERROR, Build, fail
+from aifs_engine.distributed import ALONE, OtherProcessError, Processes, alone, chosen_strategy
 from aifs_engine.evaluator import Evaluator
 from aifs_engine.experiment import Experiment, RunResult
 from aifs_engine.history import History
 from aifs_engine.interrupts import Interrupted, raise_if_swallowed
+from aifs_engine.launch import current_launch
 from aifs_engine.learner import Learner, NonFiniteError
 from aifs_engine.summary import shown
 from aifs_engine.tracking import Tracker, installed_versions, json_ready, source_commit
 from aifs_engine.trainer import Trainer
 from aifs_utils.device import setup_device
-from aifs_utils.exceptions import AIFromScratchError, CheckpointError
+from aifs_utils.exceptions import AIFromScratchError, CheckpointError, ConfigError
 from aifs_utils.files import write_json
 from aifs_utils.logs import close_logging, setup_logging
 from aifs_utils.paths import RunPaths
@@ -86,6 +90,7 @@ class Run:
     build: Build
     arguments: Namespace
     paths: RunPaths | None = None
+    processes: Processes = ALONE
     manifest: dict[str, Any] = field(default_factory=dict)
     trackers: list[Tracker] = field(default_factory=list)
 
@@ -111,15 +116,54 @@ class Run:
         """A command line to copy."""
         in_workspace = self.project is not None and (self.project.parents[1] / "uv.lock").exists()
         prefix = ["uv", "run", "--package", self.model] if in_workspace else []
+        module, launch = getattr(sys.modules["__main__"], "__spec__", None), current_launch()
+        if name == "train" and launch is not None and launch.size > 1 and module is not None:
+            return shlex.join(
+                [*prefix, "torchrun", f"--nproc-per-node={launch.local_size}", "-m", module.name, *options]
+            )
         return shlex.join([*prefix, name, *options])
 
     def output_options(self) -> list[str]:
         return ["--output-dir", str(self.arguments.output_dir)] if self.arguments.output_dir is not None else []
 
+    @contextmanager
+    def connected(self) -> Iterator[None]:
+        """Within the block this run is one of all processes of the launch."""
+        launch = current_launch()
+        if launch is None or launch.size == 1:
+            yield
+            return
+        if framework_of(self.config) != "torch":
+            raise ConfigError(
+                f"{self.experiment_name} of {self.model} computes with NumPy, in one process: start it without torchrun"
+            )
+        from aifs_engine.torch_processes import processes_of, stop_processes
+
+        processes = self.processes = processes_of(launch)
+        processes.on_stall = self._end_stalled
+        is_done = False
+        try:
+            yield
+            is_done = True
+        finally:
+            stop_processes(in_order=is_done)
+
+    def _end_stalled(self, message: str) -> None:
+        """End this process, from another thread than the one that waits."""
+        self.close_record("failed", error=message)
+        logger.info("the run failed: %s", message)
+        fail(message)
+        os._exit(EXIT_ERROR)
+
     def open_record(self, run: RunPaths, command: str) -> None:
         """Start the log and the manifest."""
         self.paths = run
-        setup_logging(run.log_file)
+        rank, says = self.processes.rank, None if self.processes.size == 1 else self.processes.may_say
+        if rank == 0:
+            setup_logging(run.log_file, console_filter=says)
+        else:  # a warning of all is the first one's to say
+            own_file = run.log_file.with_name(f"{run.log_file.stem}-rank{rank}.log")
+            setup_logging(own_file, prefix=f"[rank {rank}] ", console_filter=says, hold=2.0)
         device = setup_device(self.arguments.device, framework=framework_of(self.config))
         self.manifest |= {
             "command": command,
@@ -133,13 +177,19 @@ class Run:
             "device": device,
             "commit": source_commit(self.project) if self.project else None,
             "versions": installed_versions(),
+            "processes": self.processes.size,
+            "launch": launch.run_id if (launch := current_launch()) is not None else "",
         }
         logger.info("%s on %s: run %s, device %s, config %s", command, self.model, run.run_id, device, self.config)
 
     def prepare(self) -> Experiment:
         """The run's experiment; what it computes on is written down."""
         device = self.manifest["device"]
-        experiment = prepare(self.config, self.build, device)
+        strategy = getattr(self.arguments, "strategy", "auto")
+        with chosen_strategy(None if strategy == "auto" else strategy):
+            experiment = prepare(self.config, self.build, local_device(device))
+        if getattr(experiment.learner, "processes", ALONE).size != self.processes.size:
+            raise ConfigError(f"the learner of {self.experiment_name} trains in one process: start it without torchrun")
         if framework_of(self.config) == "torch":
             from aifs_engine.torch_setup import get_threads, why_inexact
 
@@ -150,6 +200,8 @@ class Run:
 
     def write_manifest(self, run: RunPaths) -> None:
         """Replace the manifest on the disk."""
+        if not self.processes.is_first:
+            return
         write_json(run.manifest_file, json_ready(self.manifest))
 
     def close_record(
@@ -172,6 +224,10 @@ class Run:
             if not path.exists() and ARTIFACT.fullmatch(reference):
                 path = download_checkpoint(reference, self.output_dir / "models" / reference.replace("/", "-"))
             checkpoint = load_checkpoint(path)
+            if is_head(checkpoint):
+                from aifs_engine.torch_sharded_checkpoint import consolidate
+
+                checkpoint = consolidate(path.parent, name=path.name)
         except CheckpointError as error:
             raise CheckpointError(f"{error}; {self._candidates()}") from error
         if checkpoint.header.get("model") != self.model:
@@ -182,7 +238,12 @@ class Run:
     def check_fit(self, checkpoint: Checkpoint, experiment: Experiment) -> None:
         """Raise CheckpointError unless the checkpoint's weights fit the experiment's learner."""
         try:
-            check_shapes(experiment.learner.state_dict(), checkpoint.state["learner"], checkpoint.path)
+            fresh, saved = experiment.learner.state_dict(), checkpoint.state["learner"]
+            if self.processes.is_sharded:
+                from aifs_engine.torch_sharded_state import outline
+
+                fresh, saved = outline(fresh), outline(saved)
+            check_shapes(fresh, saved, checkpoint.path)
         except CheckpointError as error:
             raise CheckpointError(f"{error}; {self._candidates()}") from error
 
@@ -202,6 +263,23 @@ class Run:
                 checkpoint.header.get("seed"),
             )
 
+    def _of_one_process(self, learner: Any, snapshots: list[Any]) -> tuple[Any, list[Any]]:
+        """A learner with the same weights that needs no other process, in the first one; and its states."""
+        if self.processes.size == 1:
+            return learner, snapshots
+        if not self.processes.is_sharded:
+            learner.work_alone()
+            return learner, snapshots
+        from aifs_engine.torch_sharded_state import full_state
+
+        weights = full_state(learner.state_dict())
+        snapshots = [(epoch, full_state(state)) for epoch, state in snapshots]
+        if self.processes.is_first:
+            with alone():
+                learner = prepare(self.config, self.build, local_device(self.manifest["device"])).learner
+            load_weights(learner, weights)
+        return learner, snapshots
+
     def draw(
         self, experiment: Experiment, history: History, test_metrics: dict[str, float], run: RunPaths
     ) -> list[Path]:
@@ -211,11 +289,14 @@ class Run:
         snapshots = [
             item for callback in experiment.callbacks if isinstance(callback, Snapshots) for item in callback.items()
         ]
+        learner, snapshots = self._of_one_process(experiment.learner, snapshots)
+        if not self.processes.is_first:
+            return []
         result = RunResult(
             model=self.model,
             experiment=self.experiment_name,
             config=self.config,
-            learner=experiment.learner,
+            learner=learner,
             history=history,
             test_metrics=test_metrics,
             data=experiment.data,
@@ -234,6 +315,8 @@ def guarded(action: Callable[[], int], run: Run) -> int:
     except KeyboardInterrupt:
         run.close_record("interrupted")
         raise
+    except OtherProcessError:
+        return EXIT_ERROR
     except NonFiniteError as error:
         return _failed(run, "diverged", str(error), EXIT_DIVERGED)
     except AIFromScratchError as error:
@@ -243,10 +326,25 @@ def guarded(action: Callable[[], int], run: Run) -> int:
         remedy = "what was saved before is whole; make room or choose another --output-dir"
         return _failed(run, "failed", f"{error.strerror or error}{where}: {remedy}", EXIT_ERROR)
     except Exception as error:  # noqa: BLE001  # the one place where a run ends, whatever happened
+        if run.processes.size > 1 and _is_lost_connection(error):
+            time.sleep(3)  # torchrun, which has seen why, ends this one too: the other is to be named, not we
+            return _failed(run, "failed", "the connection to another process of the run is lost", EXIT_ERROR)
         where = f"; the traceback is in {shown(run.paths.log_file)}" if run.paths else ""
         return _failed(run, "failed", f"unexpected {type(error).__name__}: {error}{where}", EXIT_ERROR)
     finally:
         close_logging()
+
+
+def _is_lost_connection(error: Exception) -> bool:
+    from aifs_engine.torch_processes import is_lost_connection
+
+    return is_lost_connection(error)
+
+
+def local_device(device: str) -> str:
+    """The device of this process, where each process of a machine has one of its own."""
+    launch = current_launch()
+    return f"cuda:{launch.local_rank}" if device == "cuda" and launch is not None and launch.size > 1 else device
 
 
 def _failed(run: Run, status: str, message: str, exit_code: int) -> int:

@@ -1,5 +1,6 @@
 """The common case of a learner in torch: a module, an optimizer and a criterion."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from typing import Any
@@ -7,12 +8,14 @@ from typing import Any
 import torch
 
 from aifs_engine.checkpoint import check_shapes
+from aifs_engine.distributed import ALONE
 from aifs_engine.experiment import require_choice, require_positive, require_positive_int
 from aifs_engine.learner import Metrics, NonFiniteError
 from aifs_engine.torch_ema import WeightAverage
 from aifs_engine.torch_guard import DeferredGuard, Explanation, ImmediateGuard, Loss, Source, explain
 from aifs_engine.torch_metrics import accuracy as accuracy  # offered here too
 from aifs_engine.torch_state import on_device, to_arrays, to_tensors
+from aifs_engine.torch_strategies import make_strategy
 from aifs_engine.torch_updates import Updater
 from aifs_utils.exceptions import CheckpointError, ConfigError
 from aifs_utils.seeds import preserve_random_state
@@ -53,6 +56,9 @@ class TorchLearner:
         Whether to call the model through torch.compile. Checkpoints are the same.
     ema_decay : float, optional
         Keep an exponential moving average of the weights, and evaluate and predict with it: 0.999 for example.
+    strategy : {"single", "ddp", "fsdp"}, optional
+        How several processes train the model, see `aifs_engine.torch_strategies`. If it is not given, the environment
+        decides: "ddp" where torchrun has started several processes, otherwise "single".
     guard : bool
         Whether to check that loss and gradients are finite, before each update; see `aifs_engine.torch_guard`.
 
@@ -89,6 +95,7 @@ class TorchLearner:
         compile: bool = False,  # torch's word for it
         ema_decay: float | None = None,
         guard: bool = True,
+        strategy: str | None = None,
     ) -> None:
         require_choice("precision", precision, PRECISIONS)
         require_positive_int("accumulate", accumulate)
@@ -101,6 +108,7 @@ class TorchLearner:
         self._is_remote = self.device.type != "cpu"  # then batches of the CPU are moved
         self.optimizer = optimizer
         self._check_parameters(shared_is_wrong=ema_decay is not None)
+        self.processes, self._strategy = make_strategy(strategy, self.model, optimizer, precision=precision)
         self._autocast: Any = None
         if precision != "fp32":
             self._autocast = torch.autocast(self.device.type, PRECISIONS[precision])
@@ -113,7 +121,8 @@ class TorchLearner:
                 average=None if ema_decay is None else WeightAverage(self._weights_of(each), ema_decay),
                 max_grad_norm=max_grad_norm,
                 accumulate=accumulate,
-                alone=not isinstance(optimizer, Mapping) and self._has_all(each),
+                alone=self._shards is not None or (not isinstance(optimizer, Mapping) and self._has_all(each)),
+                strategy=self._strategy,
             )
             for name, each, own_scheduler in _pairs(optimizer, scheduler)
         }
@@ -183,7 +192,10 @@ class TorchLearner:
             raise ConfigError(f"optimizer must be one of {names}, got {optimizer!r}") from None
         if self._is_remote:
             batch = on_device(batch, self.device)
-        value, metrics = loss(batch) if self._autocast is None else self._compute(loss, batch)
+        if self._strategy is not None:
+            value, metrics = self._compute_together(loss, batch, updater)
+        else:
+            value, metrics = loss(batch) if self._autocast is None else self._compute(loss, batch)
         updater.update(value, (loss, batch))
         return {"loss": value.detach(), **{name: _without_graph(metric) for name, metric in metrics.items()}}
 
@@ -207,6 +219,8 @@ class TorchLearner:
             yield
             return
         modes = [(module, module.training) for module in self.model.modules()]
+        if self._strategy is not None:
+            self._strategy.share_buffers()
         self._evaluating = True
         self._swap_averages()
         try:
@@ -267,9 +281,30 @@ class TorchLearner:
             As in a batch.
         """
         with self.evaluating(), self._autocast or nullcontext():
-            outputs = self.model(torch.as_tensor(X, device=self.device)).cpu()
+            inputs = torch.as_tensor(X, device=self.device)
+            outputs = self.model(inputs) if self._strategy is None else self._strategy.predict(self.model, inputs)
+            outputs = outputs.cpu()
         scores = (outputs.float() if outputs.dtype in _HALVES else outputs).numpy()
         return scores[:, 0] if scores.ndim == 2 and scores.shape[1] == 1 else scores
+
+    def work_alone(self) -> None:
+        """Do without the other processes from here on, where each has the whole model and one of them goes on."""
+        self.processes, self._strategy = ALONE, None
+
+    @property
+    def mesh(self) -> Any:
+        """The DeviceMesh of processes that have a part of the weights each, else None."""
+        return None if self._shards is None else self._shards.mesh
+
+    @property
+    def _shards(self) -> Any:
+        """The `aifs_engine.torch_fsdp.Shards` of a process that has a part of the weights, else None."""
+        return None if self._strategy is None else self._strategy.shards
+
+    @property
+    def between_updates(self) -> bool:
+        """Whether no gradients wait for the rest of their window of accumulation."""
+        return all(updater.between_updates for updater in self._updaters.values())
 
     @property
     def updates(self) -> int:
@@ -306,9 +341,25 @@ class TorchLearner:
             part: {name: state[part] for name, state in states.items()} if several else states[None][part]
             for part in _OF_AN_OPTIMIZER
         }
-        average = {name: array for average in self._averages for name, array in average.state_dict().items()} or None
-        weights = {"model": to_arrays(self.model.state_dict()), "criterion": self._criterion_state(), "ema": average}
+        weights = {"model": self._model_state(), "criterion": self._criterion_state(), "ema": self._average_state()}
         return {**weights, **parts, "updates": self.updates}
+
+    def _model_state(self) -> dict[str, Any]:
+        if self._shards is None:
+            arrays: dict[str, Any] = to_arrays(self.model.state_dict())
+            return arrays
+        from aifs_engine.torch_sharded_state import model_state
+
+        self._release_weights()
+        return model_state(self.model.state_dict())
+
+    def _average_state(self) -> dict[str, Any] | None:
+        if self._shards is None:
+            return {name: array for each in self._averages for name, array in each.state_dict().items()} or None
+        from aifs_engine.torch_sharded_state import sharded
+
+        pairs = [pair for each in self._averages for pair in zip(each.names, each.averages, strict=True)]
+        return {name: sharded(self._shards, name, average) for name, average in pairs} or None
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over a state that `state_dict` returned.
@@ -318,7 +369,8 @@ class TorchLearner:
         CheckpointError
             If it is of another model or other optimizers.
         """
-        check_shapes({"model": to_arrays(self.model.state_dict())}, {"model": state["model"]}, "the state")
+        if self._shards is None:
+            check_shapes({"model": to_arrays(self.model.state_dict())}, {"model": state["model"]}, "the state")
         several = isinstance(self.optimizer, Mapping)
         try:
             for name, updater in self._updaters.items():
@@ -337,18 +389,46 @@ class TorchLearner:
         CheckpointError
             If they are of another model.
         """
+        weights, average = state["model"], state["ema"] or state["model"]
         try:
-            self.model.load_state_dict(to_tensors(state["model"]))
+            if self._shards is None:
+                self.model.load_state_dict(to_tensors(weights))
+            else:
+                average = self._load_shards(weights, average)
             if state["criterion"] is not None:
                 self.criterion.load_state_dict(to_tensors(state["criterion"]))  # type: ignore[union-attr]
         except (AttributeError, KeyError, RuntimeError, TypeError) as error:
             raise CheckpointError(f"the weights are of another model or variant ({error})") from error
-        for average in self._averages:
-            average.load_state_dict(state["ema"] or state["model"])
+        for average_of_weights in self._averages:
+            average_of_weights.load_state_dict(average)
+
+    def _load_shards(self, weights: Mapping[str, Any], average: Mapping[str, Any]) -> dict[str, Any]:
+        """Take over this process's parts of the weights; return those of the average."""
+        from aifs_engine.torch_sharded_state import is_sharded, local_state, module_tensors, slice_model
+
+        parts, own = (
+            state if is_sharded(state) else slice_model(state, self.model, self._shards) for state in (weights, average)
+        )
+        self._release_weights()
+        self.model.load_state_dict(module_tensors(parts))
+        local: dict[str, Any] = local_state(own)
+        return local
 
     def _compute(self, loss: Loss, batch: Any) -> tuple[Any, dict[str, Any]]:
         with self._autocast or nullcontext():
-            return loss(batch)
+            result: tuple[Any, dict[str, Any]] = (
+                loss(batch) if self._strategy is None else self._strategy.predict(loss, batch)
+            )
+        return result
+
+    def _compute_together(self, loss: Loss, batch: Any, updater: Updater) -> tuple[Any, dict[str, Any]]:
+        """The same, with what several processes need in order to have one gradient."""
+        strategy: Any = self._strategy
+        with self._autocast or nullcontext():
+            computed: tuple[Any, dict[str, Any]] = strategy.call(
+                updater.optimizer, loss, batch, reduces=updater.fills_window()
+            )
+        return computed
 
     def _criterion_state(self) -> Any:
         """What a criterion knows by itself: weights that are learned, or of the classes."""
@@ -369,11 +449,20 @@ class TorchLearner:
         if shared_is_wrong and len(set(moved)) < len(moved):
             raise ConfigError("ema_decay needs each parameter in one optimizer only; some are in several")
 
+    def _release_weights(self) -> None:
+        if self._strategy is not None:
+            self._strategy.release_weights()
+
     def _swap_averages(self) -> None:
+        if self._averages:
+            self._release_weights()
         for average in self._averages:
             average.swap()
 
     def _weights_of(self, optimizer: Any) -> dict[str, Any]:
+        if self._shards is not None:
+            parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+            return {name: parameter for parameter in parameters if (name := self._shards.name(parameter))}
         own = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
         return {name: parameter for name, parameter in self.model.named_parameters() if id(parameter) in own}
 
@@ -385,6 +474,8 @@ class TorchLearner:
         return (DeferredGuard if self._is_remote else ImmediateGuard)(self._explain)
 
     def _explain(self, source: Source) -> Explanation:
+        if self._shards is not None:
+            return Explanation(math.nan, "not looked for, since each process has a part of the weights", in_batch=False)
         with torch.compiler.set_stance("force_eager") if self._is_compiled else nullcontext():
             return explain(self.model, lambda: self._compute(*source)[0], source[1])
 

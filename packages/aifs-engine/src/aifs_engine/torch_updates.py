@@ -10,6 +10,7 @@ from aifs_engine.learner import NonFiniteError, batch_size
 from aifs_engine.torch_ema import WeightAverage
 from aifs_engine.torch_guard import Guard, Source, exact_norm, total_norm
 from aifs_engine.torch_state import to_arrays, to_tensors
+from aifs_engine.torch_strategies import Strategy
 from aifs_utils.exceptions import CheckpointError, ConfigError
 
 
@@ -35,6 +36,8 @@ class Updater:
         Batches per update.
     alone : bool
         Whether the optimizer has all parameters that a loss reaches. Otherwise gradients are computed for its own only.
+    strategy : Strategy, optional
+        How several processes make one update, see `aifs_engine.torch_strategies`.
 
     Attributes
     ----------
@@ -53,6 +56,7 @@ class Updater:
         max_grad_norm: float | None = None,
         accumulate: int = 1,
         alone: bool = True,
+        strategy: Strategy | None = None,
     ) -> None:
         _check_kinds(optimizer, scheduler)
         self.optimizer = optimizer
@@ -63,6 +67,7 @@ class Updater:
         self.max_grad_norm = max_grad_norm
         self.accumulate = accumulate
         self.alone = alone
+        self.strategy = strategy
         self.updates = 0
         # The gradients of this moment, to be changed in place.
         self._gradients: Callable[[], list[Any]] = getattr(optimizer, "gradients", self._separate_gradients)
@@ -85,7 +90,8 @@ class Updater:
             for group in self.optimizer.param_groups:
                 for parameter in group["params"]:
                     parameter.grad = None
-        scaled = loss if self.accumulate == 1 else self._weighted(loss, source)
+        fills = self.fills_window()
+        scaled = loss if self.accumulate == 1 and self.strategy is None else self._weighted(loss, source)
         if self.scaler is not None:
             scaled = self.scaler.scale(scaled)
         if self.alone:
@@ -94,13 +100,24 @@ class Updater:
             scaled.backward(inputs=inputs)
         self._n_batches += 1
         try:
-            if self._n_batches == self.accumulate:
+            if fills:
                 self._move(loss, source)
             elif self.guard is not None:
                 self.guard.check(loss, [] if self.scaler is not None else self._gradients(), None, source)
         except NonFiniteError:  # who catches it begins with the next batch
             self.drop_window()
             raise
+
+    def fills_window(self) -> bool:
+        """Whether the next batch makes an update."""
+        if self._n_batches + 1 == self.accumulate:
+            return True
+        return self.strategy is not None and self.strategy.ends_epoch
+
+    @property
+    def between_updates(self) -> bool:
+        """Whether no gradients wait for the rest of their window."""
+        return self._n_batches == 0
 
     def drop_window(self) -> None:
         """Forget the gradients of a window that is not full."""
@@ -111,33 +128,44 @@ class Updater:
         if self.guard is not None:
             self.guard.flush()
         if self._n_batches > 0:
+            if self.strategy is not None:
+                self.strategy.average(self.parameters())
             self._move()
 
     def _weighted(self, loss: Any, source: Source) -> Any:
-        """The loss times the batch's size, in sizes of the window's first batch."""
-        size = batch_size(source[1])
+        """The loss times the batch's size, in sizes of the window's first batch, and times this process's share."""
+        size = batch_size(source[1]) if self.strategy is None else self.strategy.n_samples(source[1])
         if self._n_batches == 0:
             self._n_samples, self._first_size = 0, size
         self._n_samples += size
-        return loss if size == self._first_size else loss * (size / self._first_size)
+        weight = size / self._first_size
+        if self.strategy is not None:
+            weight *= self.strategy.weight
+        return loss if weight == 1 else loss * weight
 
     def _separate_gradients(self) -> list[Any]:
         return [parameter.grad for parameter in self.parameters() if parameter.grad is not None]
 
     def _move(self, loss: Any = None, source: Source | None = None) -> None:
         """Update the weights from the window's gradients, checked with its last loss, and begin a new window."""
+        if self.strategy is not None and self.strategy.shards is not None:
+            self.strategy.shards.collect_gradients()
+            if self.scaler is not None:
+                self.strategy.spread_overflow(self.parameters())
         if self.scaler is not None:
             if self.guard is not None and source is not None:  # overflowing gradients are the scaler's matter
                 self.guard.check(loss, [], None, source)
             self.scaler.unscale_(self.optimizer)
         gradients: list[Any] = []
         norm = None
+        if self.strategy is not None and self.strategy.shards is not None:
+            norm = self._norm_of_shards()
         if self.guard is not None or self.max_grad_norm is not None or self.accumulate > 1:
             gradients = self._gradients()
         if gradients and self.accumulate > 1 and self._n_samples != self._first_size:
             torch._foreach_mul_(gradients, self._first_size / self._n_samples)
         if self.max_grad_norm is not None:
-            norm = clip(gradients, self.max_grad_norm)
+            norm = clip(gradients, self.max_grad_norm, norm)
         self._n_batches = 0
         if self.scaler is None:
             if self.guard is not None and source is not None:
@@ -150,6 +178,15 @@ class Updater:
             self.scheduler.step()
         if self.average is not None:
             self.average.update()
+
+    def _norm_of_shards(self) -> Any:
+        """The norm of a window's gradients, of which each process has a part; None where nobody asks."""
+        if self.guard is None and self.max_grad_norm is None:
+            return None
+        norm = self.strategy.norm(self.parameters())  # type: ignore[union-attr]
+        if self.accumulate > 1:
+            norm = norm * (self._first_size / self._n_samples)
+        return norm.item() if norm.is_cpu else norm
 
     def _scaled_step(self) -> bool:
         """Make the update unless a gradient has overflowed; adapt the loss scale, and return whether it was made."""
@@ -173,7 +210,7 @@ class Updater:
             "gradients": [to_arrays(parameter.grad) for parameter in self.parameters()],
         }
         return {
-            "optimizer": to_arrays(self.optimizer.state_dict(), sort=True),
+            "optimizer": self._optimizer_state(),
             "scheduler": None if self.scheduler is None else to_arrays(self.scheduler.state_dict()),
             "scaler": None if self.scaler is None else self.scaler.state_dict(),
             "accumulated": accumulated if self._n_batches else None,
@@ -181,7 +218,7 @@ class Updater:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over a state that `state_dict` returned."""
-        saved = to_tensors(state["optimizer"], self.optimizer.state_dict())
+        saved = to_tensors(self._own_part(state["optimizer"]), self.optimizer.state_dict())
         if isinstance(saved["state"], dict):  # as torch.optim has it: by the number of the parameter
             saved["state"] = {int(number): item for number, item in saved["state"].items()}
         self.optimizer.load_state_dict(saved)
@@ -193,6 +230,22 @@ class Updater:
         if self.guard is not None:
             self.guard.forget()
         self._load_window(state["accumulated"])
+
+    def _optimizer_state(self) -> Any:
+        if self.strategy is None or self.strategy.shards is None:
+            return to_arrays(self.optimizer.state_dict(), sort=True)
+        from aifs_engine.torch_sharded_state import optimizer_state
+
+        return optimizer_state(self.optimizer, self.strategy.shards)
+
+    def _own_part(self, state: Any) -> Any:
+        """What this process keeps of the optimizer's state."""
+        if self.strategy is None or self.strategy.shards is None:
+            return state
+        from aifs_engine.torch_sharded_state import is_sharded, local_state, slice_optimizer
+
+        shards = self.strategy.shards
+        return local_state(state if is_sharded(state) else slice_optimizer(state, self.optimizer, shards))
 
     def _load_window(self, window: dict[str, Any] | None) -> None:
         self._n_batches = 0
@@ -219,18 +272,23 @@ def _check_kinds(optimizer: Any, scheduler: Any) -> None:
         )
 
 
-def clip(gradients: Sequence[Any], max_norm: float) -> Any:
+def clip(gradients: Sequence[Any], max_norm: float, norm: Any = None) -> Any:
     """Scale gradients down, in place, where their common norm is above `max_norm`; return the norm they had.
 
     On the CPU that is a number, and exact where float32 overflows; on an accelerator it is 0-d, and nothing waits.
+    `norm` is given where other processes have gradients too.
     """
-    norm = total_norm(gradients)
-    if not norm.is_cpu:
-        torch._foreach_mul_(gradients, (max_norm / (norm + 1e-6)).clamp(max=1.0))
-        return norm
-    number = norm.item()
-    if not math.isfinite(number):
-        number = exact_norm(gradients)
+    number: float
+    if isinstance(norm, float):
+        number = norm
+    else:
+        norm = total_norm(gradients) if norm is None else norm
+        if not norm.is_cpu:
+            torch._foreach_mul_(gradients, (max_norm / (norm + 1e-6)).clamp(max=1.0))
+            return norm
+        number = norm.item()
+        if not math.isfinite(number):
+            number = exact_norm(gradients)
     if max_norm < number < math.inf:
         torch._foreach_mul_(gradients, max_norm / (number + 1e-6))
     return number

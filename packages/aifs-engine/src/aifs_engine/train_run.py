@@ -8,17 +8,18 @@ import sys
 import time
 from argparse import Namespace
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 from aifs_engine.callbacks import BestSoFar, Callback, Checkpointing
-from aifs_engine.checkpoint import Checkpoint, CheckpointFolder
+from aifs_engine.checkpoint import Checkpoint, CheckpointFolder, is_head
 from aifs_engine.cli import EXIT_DONE, Build, say
 from aifs_engine.experiment import Experiment
 from aifs_engine.history import History
 from aifs_engine.interrupts import Interrupted
-from aifs_engine.progress import format_row, progress
+from aifs_engine.launch import current_launch
+from aifs_engine.progress import ProgressLines, format_row, progress
 from aifs_engine.run import Run, config_dict, guarded, load_weights, make_trainer, measure
 from aifs_engine.summary import describe_data, describe_verdict, judge, shown, table
 from aifs_engine.tracking import LocalTracker, Tracker, Tracking, json_ready
@@ -39,20 +40,38 @@ class _TrainRun(Run):
     """``train``."""
 
     def execute(self) -> int:
-        run, checkpoint = self._locate()
-        with _locked(run):
-            _sweep(run)
-            return self._train(run, checkpoint)
+        with self.connected():
+            run, checkpoint, continues = self.processes.from_first(self._locate)
+            with _locked(run) if self.processes.is_first else nullcontext():
+                if self.processes.is_first:
+                    _sweep(run)
+                return self._train(run, checkpoint, continues)
 
-    def _locate(self) -> tuple[RunPaths, Checkpoint | None]:
-        """The run to continue with its checkpoint, or a new one and what it begins from."""
+    def _locate(self) -> tuple[RunPaths, Checkpoint | None, bool]:
+        """The run to continue with its checkpoint, or a new one and what it begins from; and whether it continues."""
         stem = f"{self.model}-{self.experiment_name}-seed{self.config.seed}"
-        if self.arguments.resume:
+        begun, checkpoint = self._begun_by_launch(stem)
+        if begun is not None and checkpoint is not None:
+            return begun, checkpoint, True
+        if self.arguments.resume and begun is None:
             found = self._find_run(stem)
             if found is not None:
-                return found
+                return *found, True
         begin = self.read_checkpoint(self.arguments.load_checkpoint) if self.arguments.load_checkpoint else None
-        return new_run(self.output_dir, stem), begin
+        return begun or new_run(self.output_dir, stem), begin, False
+
+    def _begun_by_launch(self, stem: str) -> tuple[RunPaths | None, Checkpoint | None]:
+        """The run that this launch has begun and not finished: torchrun starts all processes anew when one fails."""
+        launch = current_launch()
+        if launch is None or not launch.run_id:
+            return None, None
+        for run in find_runs(self.output_dir, stem):
+            record = _read_manifest(run)
+            if record.get("launch") == launch.run_id and record.get("status") != "finished":
+                checkpoint = CheckpointFolder(run.checkpoints).newest()
+                if checkpoint is None or not self._differences(checkpoint):
+                    return run, checkpoint
+        return None, None
 
     def _find_run(self, stem: str) -> tuple[RunPaths, Checkpoint] | None:
         """The newest run with these settings that was not finished; if all were, the newest of them."""
@@ -78,11 +97,14 @@ class _TrainRun(Run):
         names = (ours.keys() | theirs.keys()) - {"epochs", "claim", "next_step"}
         return sorted(name for name in names if ours.get(name) != theirs.get(name))
 
-    def _train(self, run: RunPaths, checkpoint: Checkpoint | None) -> int:
+    def _train(self, run: RunPaths, checkpoint: Checkpoint | None, continues: bool) -> int:
+        self.before = _read_manifest(run)
         self.open_record(run, shlex.join(["train", *sys.argv[1:]]))
+        self.manifest |= {"tags": self.arguments.tags, **self._kept()}
+        self.write_manifest(run)  # already here: a process that is started anew finds the run by it
         experiment = self.prepare()
-        self.manifest |= {"data": json_ready(experiment.data), "tags": self.arguments.tags, **self._kept(run)}
-        bar = progress()
+        self.manifest["data"] = json_ready(experiment.data)
+        bar = progress() if self.processes.is_first else ProgressLines()
         tracking = Tracking([])
         callbacks: list[Callback] = [tracking, bar]
         if not self.arguments.no_save_checkpoint:
@@ -91,8 +113,11 @@ class _TrainRun(Run):
             callbacks.append(Checkpointing(run.checkpoints, header=header))
         trainer, best = make_trainer(experiment, self.config.epochs, callbacks)
         if checkpoint is not None:
-            self._load(checkpoint, trainer, experiment)
-        self.trackers = tracking.trackers = self._trackers(run, trainer.history)
+            if is_head(checkpoint):
+                checkpoint = self._whole(checkpoint, experiment)
+            self._load(checkpoint, trainer, experiment, continues=continues)
+        if self.processes.is_first:
+            self.trackers = tracking.trackers = self._trackers(run, trainer.history)
         started, first_step = time.perf_counter(), trainer.step
         try:
             with closing(bar):
@@ -110,11 +135,25 @@ class _TrainRun(Run):
             raise
         return EXIT_DONE
 
-    def _load(self, checkpoint: Checkpoint, trainer: Trainer, experiment: Experiment) -> None:
+    def _whole(self, head: Checkpoint, experiment: Experiment) -> Checkpoint:
+        """A checkpoint in shards: of each process its part, or all of it where each has the whole model."""
+        from aifs_engine.torch_sharded_checkpoint import consolidate_newest, load_newest
+
+        folder, processes = head.path.parent, self.processes
+        if not processes.is_sharded:
+            return processes.from_first(lambda: consolidate_newest(folder))
+        learner: Any = experiment.learner
+        found = load_newest(folder, learner.mesh, group=processes.messages)
+        if found is None:
+            raise CheckpointError(f"no checkpoint in {folder} is whole: start a new run without --resume")
+        state, header = found
+        return Checkpoint(head.path, header, state)
+
+    def _load(self, checkpoint: Checkpoint, trainer: Trainer, experiment: Experiment, *, continues: bool) -> None:
         """Go on from a checkpoint of this run, or begin with the weights of another."""
         self.check_fit(checkpoint, experiment)
         header = checkpoint.header
-        if self.arguments.resume:
+        if continues:
             if header["data"].get("digest") != experiment.data.get("digest"):
                 raise CheckpointError(
                     f"{checkpoint.path} was trained on other data than this experiment gives now (another version of "
@@ -143,6 +182,7 @@ class _TrainRun(Run):
         now = self.manifest
         pairs = {name: (header["versions"].get(name), now["versions"].get(name)) for name in ("numpy", "torch")}
         pairs |= {name: (header.get(name), now.get(name)) for name in ("device", "threads")}
+        pairs["processes"] = (self.before.get("processes", 1), now["processes"])
         changed = [f"{name} {then} → {here}" for name, (then, here) in pairs.items() if then != here]
         if changed:
             logger.warning("the run goes on with %s: its end may differ in the last bits", ", ".join(changed))
@@ -167,11 +207,10 @@ class _TrainRun(Run):
             return [local]
         return [local, mirror]
 
-    def _kept(self, run: RunPaths) -> dict[str, Any]:
+    def _kept(self) -> dict[str, Any]:
         """What a continued run's manifest keeps of its first session."""
-        try:
-            first = json.loads(run.manifest_file.read_text(encoding="utf-8"))
-        except (OSError, ValueError):  # a new run, or one that was killed before it wrote any
+        first = self.before
+        if not first:
             return {"sessions": [self.manifest["started"]]}
         kept = {"started": first["started"], "tags": self.arguments.tags or first.get("tags", [])}
         return kept | {"sessions": [*first.get("sessions", []), self.manifest["started"]]}
@@ -205,7 +244,8 @@ class _TrainRun(Run):
                 given += [f"--{name.replace('_', '-')}", str(getattr(self.arguments, name))]
         given += [f"--{flag}" for flag in ("no-wandb", "visualize") if getattr(self.arguments, flag.replace("-", "_"))]
         given += ["--tags", *self.arguments.tags] if self.arguments.tags else []
-        given += ["--device", self.arguments.device] if self.arguments.device != "auto" else []
+        for name in ("device", "strategy"):
+            given += [f"--{name}", getattr(self.arguments, name)] if getattr(self.arguments, name) != "auto" else []
         return given + self.output_options()
 
     def _changed(self) -> str:
@@ -229,8 +269,12 @@ class _TrainRun(Run):
         threads = self.manifest.get("threads")
         if threads is None:
             return ""
-        device = self.manifest["device"]
-        return f" on {device}" + (f", {threads} thread{'s' if threads > 1 else ''}" if device == "cpu" else "")
+        device, size = self.manifest["device"], self.processes.size
+        return (
+            f" on {device}"
+            + (f", {threads} thread{'s' if threads > 1 else ''}" if device == "cpu" else "")
+            + (f" in each of {size} processes" if size > 1 else "")
+        )
 
     def _summary(
         self, run: RunPaths, test_metrics: Mapping[str, float], checkpoint: Path | None, figures: Sequence[Path]
@@ -258,6 +302,15 @@ def _is_finished(checkpoint: Checkpoint) -> bool:
     """Whether the checkpoint's run had come to its end."""
     position = checkpoint.state["position"]
     return bool(position["stop_reason"]) or position["epoch"] >= checkpoint.header["config"]["epochs"]
+
+
+def _read_manifest(run: RunPaths) -> dict[str, Any]:
+    """The record of a run; empty for a new one, and for one that was killed before it wrote any."""
+    try:
+        manifest: dict[str, Any] = json.loads(run.manifest_file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return manifest
 
 
 def _sweep(run: RunPaths) -> None:

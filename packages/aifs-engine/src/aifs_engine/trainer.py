@@ -2,15 +2,17 @@
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from aifs_engine.callbacks import Callback, Checkpointing
+from aifs_engine.distributed import ALONE, Agreement, Processes
 from aifs_engine.evaluator import Evaluator, RunningMeans
 from aifs_engine.experiment import require_positive_int
 from aifs_engine.history import History
 from aifs_engine.interrupts import Interrupted, PendingInterrupt, deferred_interrupts
-from aifs_engine.learner import Learner, NonFiniteError, as_loader, batch_size
+from aifs_engine.learner import Learner, NonFiniteError
 from aifs_utils.exceptions import TrainingError
 from aifs_utils.seeds import get_random_state, restore_random_state
 
@@ -39,6 +41,8 @@ class Trainer:
         One row per completed epoch.
     batches_per_epoch
         Length of the loader; 0 before `train` is called.
+    processes : Processes
+        Those that train together, as the learner says; one alone, if it says nothing.
     stop_reason
         Why training ended before `epochs`, or an empty string.
 
@@ -64,6 +68,7 @@ class Trainer:
     def __init__(self, learner: Learner, *, epochs: int, callbacks: Sequence[Callback] = ()) -> None:
         require_positive_int("epochs", epochs)
         self.learner = learner
+        self.processes: Processes = getattr(learner, "processes", ALONE)
         self.epochs = epochs
         self.callbacks = sorted(callbacks, key=lambda callback: isinstance(callback, Checkpointing))
         self.history = History()
@@ -99,9 +104,10 @@ class Trainer:
             After SIGINT or SIGTERM: the step was finished and the state saved (with `Checkpointing` among the
             callbacks).
         """
-        loader = as_loader(train_loader)
+        loader = self.processes.split(train_loader)
         self.batches_per_epoch = len(loader)
-        with deferred_interrupts() as pending:
+        with deferred_interrupts() as asked:
+            pending = asked if self.processes.size == 1 else Agreement(self.processes, asked)
             for callback in self.callbacks:
                 callback.on_train_start(self)
             try:
@@ -110,7 +116,7 @@ class Trainer:
                 raise self._diverged(error, loader) from error
             for callback in self.callbacks:
                 callback.on_train_end(self)
-            pending.raise_if_any()
+            pending.conclude()
         return self.history
 
     def stop(self, reason: str) -> None:
@@ -130,17 +136,13 @@ class Trainer:
 
     def _train_epoch(self, loader: Any, pending: PendingInterrupt) -> None:
         """Make the steps that are left of the current epoch."""
-        train_step, means = self.learner.train_step, self._means
-        step_hooks = [
-            callback.on_step_end
-            for callback in self.callbacks
-            if type(callback).on_step_end is not Callback.on_step_end
-        ]
+        train_step, means, count = self.learner.train_step, self._means, self.processes.count
+        step_hooks = self._step_hooks(pending)
         for batch in loader.batches(self.epoch, self.batch):
             metrics = train_step(batch)
             if "loss" not in metrics:
                 raise TrainingError(f"train_step must return a 'loss', got {', '.join(metrics) or 'nothing'}")
-            means.add(metrics, batch_size(batch))
+            means.add(metrics, count(batch))
             losses = means.sums["loss"]
             if type(losses) is float and not math.isfinite(losses):  # a tensor is read at the epoch's end
                 raise NonFiniteError(f"loss is {float(metrics['loss'])}")
@@ -155,11 +157,20 @@ class Trainer:
                 f"epoch {self.epoch + 1} gave {self.batch} batches, its loader's length is {self.batches_per_epoch}"
             )
 
+    def _step_hooks(self, pending: PendingInterrupt) -> list[Callable[["Trainer"], None]]:
+        """What is called after each step; several processes save together."""
+        hooked = [each for each in self.callbacks if type(each).on_step_end is not Callback.on_step_end]
+        if not isinstance(pending, Agreement):
+            return [callback.on_step_end for callback in hooked]
+        saving = [callback for callback in hooked if isinstance(callback, Checkpointing)]
+        others = [callback.on_step_end for callback in hooked if not isinstance(callback, Checkpointing)]
+        return [*others, partial(pending.after_step, checkpointing=saving)]
+
     def _finish_epoch(self, val_loader: Any) -> None:
         """Write the epoch's row of the history and move the position to the next epoch."""
         if hasattr(self.learner, "end_epoch"):
             self.learner.end_epoch()
-        means = self._means.means("train_")
+        means = RunningMeans.of_all(self._means, self.processes).means("train_")
         if not math.isfinite(means["train_loss"]):
             raise NonFiniteError(f"mean loss is {means['train_loss']}", steps_ago=1)
         row: dict[str, Any] = {"epoch": self.epoch + 1, "step": self.step, **means}
@@ -203,10 +214,10 @@ class Trainer:
         """The whole run as it stands: position, history, learner, callbacks, random states."""
         return {
             "position": {"epoch": self.epoch, "batch": self.batch, "step": self.step, "stop_reason": self.stop_reason},
-            "means": self._means.state_dict(),
+            "means": RunningMeans.of_all(self._means, self.processes).state_dict(),
             "history": self.history.rows,
             "learner": self.learner.state_dict(),
-            "callbacks": {name: callback.state_dict() for name, callback in self._named_callbacks()},
+            "callbacks": {name: callback.state_dict() for name, callback in self.named_callbacks()},
             "random": get_random_state(),
         }
 
@@ -215,15 +226,15 @@ class Trainer:
         position = state["position"]
         self.epoch, self.batch, self.step = position["epoch"], position["batch"], position["step"]
         self.stop_reason = position["stop_reason"]
-        self._means = RunningMeans(state["means"])
+        self._means = RunningMeans.of_one(state["means"], self.processes)
         self.history = History(state["history"])
         self.learner.load_state_dict(state["learner"])
-        for name, callback in self._named_callbacks():
+        for name, callback in self.named_callbacks():
             if name in state["callbacks"]:
                 callback.load_state_dict(state["callbacks"][name])
         restore_random_state(state["random"])
 
-    def _named_callbacks(self) -> list[tuple[str, Callback]]:
+    def named_callbacks(self) -> list[tuple[str, Callback]]:
         """Each callback with a name of its own: its class, numbered where a class occurs twice."""
         names = [type(callback).__name__ for callback in self.callbacks]
         return [
