@@ -46,8 +46,8 @@ class Learner(Protocol):
     evaluator draws its report; an attribute ``learning_rate``, which is named when training diverges; ``end_epoch()``,
     called after an epoch's last step and before its means are read; ``evaluating()``, a context manager that is entered
     around each pass of evaluation and leaves the random states as they are; ``load_weights(state)``, which takes no
-    more of a state than the weights; and ``plain_steps()``, a context manager within which each step is one update at
-    the learning rate that is set.
+    more of a state than the weights; ``processes``, those that train it together; and ``plain_steps()``, a context
+    manager within which each step is one update at the learning rate that is set.
     """
 
     def train_step(self, batch: Any) -> Metrics:
@@ -73,6 +73,10 @@ class Loader(Protocol):
 
     A loader may also offer ``batch_indices(epoch, batch) -> ndarray (n,)``, the numbers of the samples in a batch: they
     are named when training diverges on it.
+
+    For several processes it may offer ``split(rank, size)``, the loader of one process's piece of each batch (see
+    `aifs_engine.distributed.SplitLoader`), with ``n_in_batch(batch)``, the samples of the whole batch; and ``deal(rank,
+    size)``, the loader of the whole batches ``rank``, ``rank + size``, ….
     """
 
     def __len__(self) -> int:

@@ -90,7 +90,7 @@ class Updater:
             for group in self.optimizer.param_groups:
                 for parameter in group["params"]:
                     parameter.grad = None
-        fills = self.fills_window()
+        fills = self._n_batches + 1 == self.accumulate if self.strategy is None else self.fills_window()
         scaled = loss if self.accumulate == 1 and self.strategy is None else self._weighted(loss, source)
         if self.scaler is not None:
             scaled = self.scaler.scale(scaled)
