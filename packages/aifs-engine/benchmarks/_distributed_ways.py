@@ -100,7 +100,11 @@ def main():
     if os.environ.get("RANK", "0") == "0":
         np.savez(folder / "result.npz", moments=moments, weights=weights)
     if distributed.is_initialized():
-        stop_processes() if way.startswith("engine") else distributed.destroy_process_group()
+        if way.startswith("engine"):
+            stop_processes()
+        else:
+            distributed.barrier()  # gloo may abort where one leaves that the other still talks to
+            distributed.destroy_process_group()
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ def test_the_options_of_train_are_frozen():
     assert options(train_parser("toy", EXPERIMENTS)) == [
         "--batch-size", "--device", "--epochs", "--experiment", "--help", "--learning-rate", "--list-experiments",
         "--load-checkpoint", "--no-save-checkpoint", "--no-wandb", "--output-dir", "--print-config", "--resume",
-        "--seed", "--tags", "--visualize", "-h",
+        "--seed", "--strategy", "--tags", "--visualize", "-h",
     ]  # fmt: skip
 
 

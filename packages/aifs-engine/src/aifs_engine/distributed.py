@@ -10,6 +10,7 @@ PyTorch connects, and `ALONE` is the one that most runs have.
   result is the same to the bit on any number of processes.
 """
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -198,7 +199,7 @@ def dealt(loader: Any, processes: Processes) -> Iterator[tuple[int | None, Any]]
 class Agreement(PendingInterrupt):
     """What several processes do at one step that each of them would do at its own time: save, and stop.
 
-    A wish of one is known to all a step later: meanwhile nobody has waited for it.
+    A wish of one is known to all at the next exchange: meanwhile nobody has waited for it.
 
     Parameters
     ----------
@@ -208,24 +209,42 @@ class Agreement(PendingInterrupt):
         What this process was asked by a signal.
     """
 
+    SECONDS = 0.1  # about, from one exchange to the next
+
     def __init__(self, processes: Any, asked: PendingInterrupt) -> None:
         super().__init__()
         self.processes = processes
         self.asked = asked
         self._save = 0
         self._between_updates = True
+        self._steps = 0  # since the last exchange
+        self._wait = 1  # steps between two of them
+        self._exchanged = time.perf_counter()
 
     def after_step(self, trainer: Any, checkpointing: Sequence[Any]) -> None:
         """Exchange wishes, and save if that was agreed; not within a window of accumulation, nor at an epoch's end."""
-        due = any(each.is_due(trainer) for each in checkpointing)
-        signal_number, save = self.processes.agree_later(self.asked.signal_number, int(due))
-        self.signal_number = max(self.signal_number, signal_number)
-        self._save = max(self._save, save)
+        self._steps += 1
+        if self._steps >= self._wait:
+            self._exchange(any(each.is_due(trainer) for each in checkpointing))
         self._between_updates = getattr(trainer.learner, "between_updates", True)
         if self._save and self._between_updates and not trainer.at_epoch_end:
             self._save = 0
             for each in checkpointing:
                 each.save(trainer)
+
+    def _exchange(self, due: bool) -> None:
+        """Tell what is wished here, and learn what was wished anywhere at the exchange before.
+
+        The first process also says after how many steps the next one comes, by its clock: an exchange takes as long as
+        many a step.
+        """
+        now = time.perf_counter()
+        pace = int(self._steps * self.SECONDS / max(now - self._exchanged, 1e-9)) if self.processes.is_first else 0
+        self._steps, self._exchanged = 0, now
+        signal_number, save, wait = self.processes.agree_later(self.asked.signal_number, int(due), pace)
+        self.signal_number = max(self.signal_number, signal_number)
+        self._save = max(self._save, save)
+        self._wait = max(1, wait)
 
     def raise_if_any(self) -> None:
         """Raise `Interrupted` if a signal was agreed on and the learner is between two updates."""

@@ -3,6 +3,7 @@
 import atexit
 import logging
 import os
+import random
 import signal
 import threading
 import time
@@ -21,7 +22,6 @@ from aifs_engine.learner import Loader, batch_size
 from aifs_engine.watch import Watch
 from aifs_utils.exceptions import TrainingError
 from aifs_utils.logs import write_held_warnings
-from aifs_utils.seeds import set_random_seed
 
 logger = logging.getLogger(__name__)
 
@@ -118,8 +118,13 @@ class TorchProcesses(Processes):
         """Note what comes, and seed the global generators for it, so that no process's state has to be kept."""
         self.part = part
         self.position += 1
-        words = np.random.SeedSequence([self.seed, epoch, batch, self.rank]).generate_state(1)
-        set_random_seed(int(words[0]), torch=True)
+        words = np.random.SeedSequence([self.seed, epoch, batch, self.rank]).generate_state(3).tolist()
+        random.seed(words[0])
+        np.random.seed(words[1])  # noqa: NPY002
+        # Not torch.manual_seed, which asks for every kind of device and takes a tenth of a millisecond.
+        torch.default_generator.manual_seed(words[2])
+        if torch.cuda.is_initialized():
+            torch.cuda.manual_seed(words[2])
 
     def gather(self, value: _T) -> list[_T]:
         """What each process gave, in the order of their ranks."""
@@ -200,6 +205,7 @@ class TorchProcesses(Processes):
         if in_order:
             if self._wishes is not None:
                 self._wishes[1].wait()
+            torch.distributed.barrier(group=self.messages)  # gloo may abort where one leaves that others still talk to
             torch.distributed.destroy_process_group()
 
 
