@@ -3,22 +3,25 @@
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from aifs_engine.checkpoint import check_shapes
-from aifs_engine.distributed import ALONE
+from aifs_engine.distributed import ALONE, Processes, choose_strategy
 from aifs_engine.experiment import require_choice, require_positive, require_positive_int
+from aifs_engine.launch import current_launch
 from aifs_engine.learner import Metrics, NonFiniteError
 from aifs_engine.torch_ema import WeightAverage
 from aifs_engine.torch_guard import DeferredGuard, Explanation, ImmediateGuard, Loss, Source, explain
 from aifs_engine.torch_metrics import accuracy as accuracy  # offered here too
 from aifs_engine.torch_state import on_device, to_arrays, to_tensors
-from aifs_engine.torch_strategies import make_strategy
 from aifs_engine.torch_updates import Updater
 from aifs_utils.exceptions import CheckpointError, ConfigError
 from aifs_utils.seeds import preserve_random_state
+
+if TYPE_CHECKING:
+    from aifs_engine.torch_strategies import Strategy
 
 _HALVES = (torch.bfloat16, torch.float16)
 PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -108,7 +111,7 @@ class TorchLearner:
         self._is_remote = self.device.type != "cpu"  # then batches of the CPU are moved
         self.optimizer = optimizer
         self._check_parameters(shared_is_wrong=ema_decay is not None)
-        self.processes, self._strategy = make_strategy(strategy, self.model, optimizer, precision=precision)
+        self.processes, self._strategy = self._join(strategy, optimizer, precision)
         self._autocast: Any = None
         if precision != "fp32":
             self._autocast = torch.autocast(self.device.type, PRECISIONS[precision])
@@ -348,18 +351,13 @@ class TorchLearner:
         if self._shards is None:
             arrays: dict[str, Any] = to_arrays(self.model.state_dict())
             return arrays
-        from aifs_engine.torch_sharded_state import model_state
-
-        self._release_weights()
-        return model_state(self.model.state_dict())
+        return self._strategy.model_state(self.model)  # type: ignore[union-attr]
 
     def _average_state(self) -> dict[str, Any] | None:
         if self._shards is None:
             return {name: array for each in self._averages for name, array in each.state_dict().items()} or None
-        from aifs_engine.torch_sharded_state import sharded
-
         pairs = [pair for each in self._averages for pair in zip(each.names, each.averages, strict=True)]
-        return {name: sharded(self._shards, name, average) for name, average in pairs} or None
+        return self._strategy.parameter_state(dict(pairs)) or None  # type: ignore[union-attr]
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over a state that `state_dict` returned.
@@ -394,7 +392,7 @@ class TorchLearner:
             if self._shards is None:
                 self.model.load_state_dict(to_tensors(weights))
             else:
-                average = self._load_shards(weights, average)
+                average = self._strategy.load(self.model, weights, average)  # type: ignore[union-attr]
             if state["criterion"] is not None:
                 self.criterion.load_state_dict(to_tensors(state["criterion"]))  # type: ignore[union-attr]
         except (AttributeError, KeyError, RuntimeError, TypeError) as error:
@@ -402,17 +400,15 @@ class TorchLearner:
         for average_of_weights in self._averages:
             average_of_weights.load_state_dict(average)
 
-    def _load_shards(self, weights: Mapping[str, Any], average: Mapping[str, Any]) -> dict[str, Any]:
-        """Take over this process's parts of the weights; return those of the average."""
-        from aifs_engine.torch_sharded_state import is_sharded, local_state, module_tensors, slice_model
+    def _join(self, strategy: str | None, optimizer: Any, precision: str) -> tuple[Processes, "Strategy | None"]:
+        """The processes that train this model, and how; one process needs nothing of what several do."""
+        launch = current_launch()
+        chosen = choose_strategy(strategy, 1 if launch is None else launch.size)
+        if launch is None or launch.size == 1 or chosen == "single":
+            return ALONE, None
+        from aifs_engine.torch_strategies import make_strategy
 
-        parts, own = (
-            state if is_sharded(state) else slice_model(state, self.model, self._shards) for state in (weights, average)
-        )
-        self._release_weights()
-        self.model.load_state_dict(module_tensors(parts))
-        local: dict[str, Any] = local_state(own)
-        return local
+        return make_strategy(chosen, launch, self.model, optimizer, precision=precision)
 
     def _compute(self, loss: Loss, batch: Any) -> tuple[Any, dict[str, Any]]:
         with self._autocast or nullcontext():
@@ -449,13 +445,9 @@ class TorchLearner:
         if shared_is_wrong and len(set(moved)) < len(moved):
             raise ConfigError("ema_decay needs each parameter in one optimizer only; some are in several")
 
-    def _release_weights(self) -> None:
-        if self._strategy is not None:
-            self._strategy.release_weights()
-
     def _swap_averages(self) -> None:
-        if self._averages:
-            self._release_weights()
+        if self._strategy is not None and self._averages:
+            self._strategy.release_weights()
         for average in self._averages:
             average.swap()
 

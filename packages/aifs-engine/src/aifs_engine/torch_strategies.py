@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
-from aifs_engine.distributed import ALONE, Processes, choose_strategy
-from aifs_engine.launch import current_launch
+from aifs_engine.distributed import Processes
+from aifs_engine.launch import Launch
 from aifs_engine.torch_processes import TorchProcesses, processes_of
 from aifs_utils.exceptions import ConfigError
 
@@ -77,8 +77,33 @@ class Strategy:
     def release_weights(self) -> None:
         """Let go of weights that were brought together, before their parts are read or changed."""
 
+    def norm(self, parameters: Sequence[Any]) -> Any:
+        """Euclidean norm of the gradients of all processes together, 0-d."""
+        raise NotImplementedError
+
     def spread_overflow(self, parameters: Sequence[Any]) -> None:
         """Let all processes know of a gradient that is not finite in one: they scale their losses alike."""
+        raise NotImplementedError
+
+    def model_state(self, model: Any) -> dict[str, Any]:
+        """The state of a model in shards, as one process would have it, with leaves in pieces."""
+        raise NotImplementedError
+
+    def parameter_state(self, tensors: Mapping[str, Any]) -> dict[str, Any]:
+        """Tensors that a process keeps of its parts of parameters, by name, in the same way."""
+        raise NotImplementedError
+
+    def load(self, model: Any, weights: Mapping[str, Any], others: Mapping[str, Any]) -> dict[str, Any]:
+        """Take over this process's parts of the weights; return those of other tensors of the same names."""
+        raise NotImplementedError
+
+    def optimizer_state(self, optimizer: Any) -> dict[str, Any]:
+        """The state of the optimizer, as one process would have it, with leaves in pieces."""
+        raise NotImplementedError
+
+    def own_optimizer_state(self, state: Mapping[str, Any], optimizer: Any) -> Any:
+        """What this process keeps of such a state, or of one in whole arrays."""
+        raise NotImplementedError
 
     def average(self, parameters: Sequence[Any]) -> None:
         """Average gradients that were only added up."""
@@ -196,6 +221,43 @@ class FSDP(Strategy):
         biggest = max(gradients, key=torch.Tensor.numel)
         biggest.masked_fill_(n_bad > 0, math.inf)
 
+    def model_state(self, model: Any) -> dict[str, Any]:
+        """The state of a model in shards, as one process would have it, with leaves in pieces."""
+        from aifs_engine.torch_sharded_state import model_state
+
+        self.release_weights()
+        return model_state(model.state_dict())
+
+    def parameter_state(self, tensors: Mapping[str, Any]) -> dict[str, Any]:
+        """Tensors that a process keeps of its parts of parameters, by name, in the same way."""
+        from aifs_engine.torch_sharded_state import sharded
+
+        return {name: sharded(self.shards, name, tensor) for name, tensor in tensors.items()}
+
+    def load(self, model: Any, weights: Mapping[str, Any], others: Mapping[str, Any]) -> dict[str, Any]:
+        """Take over this process's parts of the weights; return those of other tensors of the same names."""
+        from aifs_engine.torch_sharded_state import is_sharded, local_state, module_tensors, slice_model
+
+        parts, own = (
+            state if is_sharded(state) else slice_model(state, model, self.shards) for state in (weights, others)
+        )
+        self.release_weights()
+        model.load_state_dict(module_tensors(parts))
+        local: dict[str, Any] = local_state(own)
+        return local
+
+    def optimizer_state(self, optimizer: Any) -> dict[str, Any]:
+        """The state of the optimizer, as one process would have it, with leaves in pieces."""
+        from aifs_engine.torch_sharded_state import optimizer_state
+
+        return optimizer_state(optimizer, self.shards)
+
+    def own_optimizer_state(self, state: Mapping[str, Any], optimizer: Any) -> Any:
+        """What this process keeps of such a state, or of one in whole arrays."""
+        from aifs_engine.torch_sharded_state import is_sharded, local_state, slice_optimizer
+
+        return local_state(state if is_sharded(state) else slice_optimizer(state, optimizer, self.shards))
+
     def average(self, parameters: Sequence[Any]) -> None:
         """Refuse what cannot be done."""
         raise ConfigError(
@@ -205,14 +267,15 @@ class FSDP(Strategy):
 
 
 def make_strategy(
-    name: str | None, model: Any, optimizer: Any, *, precision: str = "fp32"
-) -> tuple[Processes, Strategy | None]:
-    """The processes of this launch, and how they train a model; None if there is one process.
+    name: str, launch: Launch, model: Any, optimizer: Any, *, precision: str = "fp32"
+) -> tuple[Processes, Strategy]:
+    """The processes of a launch, and how they train a model.
 
     Parameters
     ----------
-    name : {"single", "ddp", "fsdp"}, optional
-        If it is not given, the command line or the environment decides.
+    name : {"ddp", "fsdp"}
+    launch
+        Of several processes.
     model : torch.nn.Module
         On its device already.
     optimizer : torch.optim.Optimizer, or dict of str to one
@@ -223,15 +286,11 @@ def make_strategy(
     Raises
     ------
     ConfigError
-        If the strategy is unknown, or does not fit the number of processes or of optimizers.
+        If "fsdp" is given several optimizers.
     """
-    launch = current_launch()
-    chosen = choose_strategy(name, 1 if launch is None else launch.size)
-    if launch is None or launch.size == 1 or chosen == "single":  # one has all of the model and of the batch
-        return ALONE, None
     processes = processes_of(launch)
     processes.seed = processes.broadcast(torch.initial_seed() % 2**32)
-    if chosen == "ddp":
+    if name == "ddp":
         optimizers = list(optimizer.values()) if isinstance(optimizer, Mapping) else [optimizer]
         return processes, DDP(processes, model, optimizers)
     if isinstance(optimizer, Mapping):

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -10,8 +10,10 @@ from aifs_engine.learner import NonFiniteError, batch_size
 from aifs_engine.torch_ema import WeightAverage
 from aifs_engine.torch_guard import Guard, Source, exact_norm, total_norm
 from aifs_engine.torch_state import to_arrays, to_tensors
-from aifs_engine.torch_strategies import Strategy
 from aifs_utils.exceptions import CheckpointError, ConfigError
+
+if TYPE_CHECKING:
+    from aifs_engine.torch_strategies import Strategy
 
 
 class Updater:
@@ -56,7 +58,7 @@ class Updater:
         max_grad_norm: float | None = None,
         accumulate: int = 1,
         alone: bool = True,
-        strategy: Strategy | None = None,
+        strategy: "Strategy | None" = None,
     ) -> None:
         _check_kinds(optimizer, scheduler)
         self.optimizer = optimizer
@@ -209,8 +211,12 @@ class Updater:
             "first_size": self._first_size,
             "gradients": [to_arrays(parameter.grad) for parameter in self.parameters()],
         }
+        if self.strategy is not None and self.strategy.shards is not None:
+            optimizer = self.strategy.optimizer_state(self.optimizer)
+        else:
+            optimizer = to_arrays(self.optimizer.state_dict(), sort=True)
         return {
-            "optimizer": self._optimizer_state(),
+            "optimizer": optimizer,
             "scheduler": None if self.scheduler is None else to_arrays(self.scheduler.state_dict()),
             "scaler": None if self.scaler is None else self.scaler.state_dict(),
             "accumulated": accumulated if self._n_batches else None,
@@ -218,7 +224,10 @@ class Updater:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over a state that `state_dict` returned."""
-        saved = to_tensors(self._own_part(state["optimizer"]), self.optimizer.state_dict())
+        own = state["optimizer"]
+        if self.strategy is not None and self.strategy.shards is not None:
+            own = self.strategy.own_optimizer_state(own, self.optimizer)
+        saved = to_tensors(own, self.optimizer.state_dict())
         if isinstance(saved["state"], dict):  # as torch.optim has it: by the number of the parameter
             saved["state"] = {int(number): item for number, item in saved["state"].items()}
         self.optimizer.load_state_dict(saved)
@@ -230,22 +239,6 @@ class Updater:
         if self.guard is not None:
             self.guard.forget()
         self._load_window(state["accumulated"])
-
-    def _optimizer_state(self) -> Any:
-        if self.strategy is None or self.strategy.shards is None:
-            return to_arrays(self.optimizer.state_dict(), sort=True)
-        from aifs_engine.torch_sharded_state import optimizer_state
-
-        return optimizer_state(self.optimizer, self.strategy.shards)
-
-    def _own_part(self, state: Any) -> Any:
-        """What this process keeps of the optimizer's state."""
-        if self.strategy is None or self.strategy.shards is None:
-            return state
-        from aifs_engine.torch_sharded_state import is_sharded, local_state, slice_optimizer
-
-        shards = self.strategy.shards
-        return local_state(state if is_sharded(state) else slice_optimizer(state, self.optimizer, shards))
 
     def _load_window(self, window: dict[str, Any] | None) -> None:
         self._n_batches = 0
