@@ -90,6 +90,18 @@ def current_launch(environ: Mapping[str, str] = os.environ) -> Launch | None:
     )
 
 
+def local_device(device: str) -> str:
+    """Return the device of this process, where each process of a machine has a GPU of its own.
+
+    Examples
+    --------
+    >>> local_device("cpu")
+    'cpu'
+    """
+    launch = current_launch()
+    return f"cuda:{launch.local_rank}" if device == "cuda" and launch is not None and launch.size > 1 else device
+
+
 def _integer(given: Mapping[str, str], *names: str, default: int | None = None, least: int = 0) -> int:
     """The value of the first of these variables that is set."""
     name = next((name for name in names if name in given), None)

@@ -24,7 +24,7 @@ from aifs_engine.evaluator import Evaluator
 from aifs_engine.experiment import Experiment, RunResult
 from aifs_engine.history import History
 from aifs_engine.interrupts import Interrupted, raise_if_swallowed
-from aifs_engine.launch import current_launch
+from aifs_engine.launch import current_launch, local_device
 from aifs_engine.learner import Learner, NonFiniteError
 from aifs_engine.summary import shown
 from aifs_engine.tracking import Tracker, installed_versions, json_ready, source_commit
@@ -304,7 +304,8 @@ class Run:
             figures_dir=run.figures,
             seed=self.config.seed,
         )
-        return list(experiment.draw(result))
+        with alone():  # the others have left
+            return list(experiment.draw(result))
 
 
 def guarded(action: Callable[[], int], run: Run) -> int:
@@ -339,12 +340,6 @@ def _is_lost_connection(error: Exception) -> bool:
     from aifs_engine.torch_processes import is_lost_connection
 
     return is_lost_connection(error)
-
-
-def local_device(device: str) -> str:
-    """The device of this process, where each process of a machine has one of its own."""
-    launch = current_launch()
-    return f"cuda:{launch.local_rank}" if device == "cuda" and launch is not None and launch.size > 1 else device
 
 
 def _failed(run: Run, status: str, message: str, exit_code: int) -> int:

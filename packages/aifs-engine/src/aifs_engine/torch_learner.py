@@ -10,7 +10,7 @@ import torch
 from aifs_engine.checkpoint import check_shapes
 from aifs_engine.distributed import ALONE, Processes, choose_strategy
 from aifs_engine.experiment import require_choice, require_positive, require_positive_int
-from aifs_engine.launch import current_launch
+from aifs_engine.launch import current_launch, local_device
 from aifs_engine.learner import Metrics, NonFiniteError
 from aifs_engine.torch_ema import WeightAverage
 from aifs_engine.torch_guard import DeferredGuard, Explanation, ImmediateGuard, Loss, Source, explain
@@ -104,6 +104,7 @@ class TorchLearner:
         require_positive_int("accumulate", accumulate)
         if max_grad_norm is not None:
             require_positive("max_grad_norm", max_grad_norm)
+        device = local_device(device) if isinstance(device, str) else device
         self.model = model.to(device)
         self.criterion = criterion.to(device) if isinstance(criterion, torch.nn.Module) else criterion
         self.metrics = dict(metrics or {})

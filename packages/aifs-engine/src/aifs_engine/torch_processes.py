@@ -74,6 +74,8 @@ class TorchProcesses(Processes):
         self.position = 0
         self.on_stall: Callable[[str], None] = _end_process
         self._wishes: tuple[Any, Any] | None = None
+        if torch.cuda.is_available():
+            torch.cuda.set_device(launch.local_rank % torch.cuda.device_count())
         store = _connect(launch)
         meeting = _meet(store, launch)
         backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"

@@ -118,7 +118,8 @@ class DDP(Strategy):
     processes
         Those that train together.
     model : torch.nn.Module
-        Its buffers are the first process's, from step to step.
+        Its buffers are the first process's, from step to step. An attribute ``has_unused_parameters = True`` says that
+        a loss may not depend on all of its parameters, which are then searched for in each step.
     optimizers : sequence of torch.optim.Optimizer
         Their parameters are averaged, those of each by itself.
 
@@ -133,7 +134,11 @@ class DDP(Strategy):
         for optimizer in optimizers:
             trained = [p for group in optimizer.param_groups for p in group["params"] if p.requires_grad]
             call = Call(torch.nn.ParameterList(trained), () if self._calls else self.buffers)
-            self._calls[id(optimizer)] = torch.nn.parallel.DistributedDataParallel(call, gradient_as_bucket_view=True)
+            self._calls[id(optimizer)] = torch.nn.parallel.DistributedDataParallel(
+                call,
+                gradient_as_bucket_view=True,
+                find_unused_parameters=getattr(model, "has_unused_parameters", False),
+            )
 
     def call(self, optimizer: Any, function: Callable[[Any], Any], argument: Any, *, reduces: bool) -> Any:
         """``function(argument)``; the backward pass averages the gradients of the optimizer, or only adds them up."""
