@@ -216,7 +216,7 @@ class Agreement(PendingInterrupt):
         self.processes = processes
         self.asked = asked
         self._save = 0
-        self._between_updates = True
+        self._learner: Any = None
         self._steps = 0  # since the last exchange
         self._wait = 1  # steps between two of them
         self._exchanged = time.perf_counter()
@@ -226,8 +226,8 @@ class Agreement(PendingInterrupt):
         self._steps += 1
         if self._steps >= self._wait:
             self._exchange(any(each.is_due(trainer) for each in checkpointing))
-        self._between_updates = getattr(trainer.learner, "between_updates", True)
-        if self._save and self._between_updates and not trainer.at_epoch_end:
+        self._learner = trainer.learner
+        if self._save and self._is_between_updates and not trainer.at_epoch_end:
             self._save = 0
             for each in checkpointing:
                 each.save(trainer)
@@ -248,8 +248,13 @@ class Agreement(PendingInterrupt):
 
     def raise_if_any(self) -> None:
         """Raise `Interrupted` if a signal was agreed on and the learner is between two updates."""
-        if self.signal_number and self._between_updates:
+        if self.signal_number and self._is_between_updates:
             raise Interrupted(self.signal_number)
+
+    @property
+    def _is_between_updates(self) -> bool:
+        is_between: bool = getattr(self._learner, "between_updates", True)
+        return is_between
 
     def conclude(self) -> None:
         """Raise `Interrupted` if any process has got a signal; all of them are here."""

@@ -423,7 +423,7 @@ class TorchLearner:
         strategy: Any = self._strategy
         with self._autocast or nullcontext():
             computed: tuple[Any, dict[str, Any]] = strategy.call(
-                updater.optimizer, loss, batch, reduces=updater.fills_window()
+                updater.optimizer, loss, batch, reduces=updater.ends_window()
             )
         return computed
 

@@ -75,6 +75,8 @@ class Updater:
         self._gradients: Callable[[], list[Any]] = getattr(optimizer, "gradients", self._separate_gradients)
         self._n_batches = 0  # in the window, the batches whose gradients make the next update
         self._n_samples = self._first_size = 0
+        self._sharding = strategy if strategy is not None and strategy.shards is not None else None
+        self._is_reduced = False  # whether the window's gradients are those of all processes
 
     def parameters(self) -> list[Any]:
         """What the optimizer moves."""
@@ -92,7 +94,6 @@ class Updater:
             for group in self.optimizer.param_groups:
                 for parameter in group["params"]:
                     parameter.grad = None
-        fills = self._n_batches + 1 == self.accumulate if self.strategy is None else self.fills_window()
         scaled = loss if self.accumulate == 1 and self.strategy is None else self._weighted(loss, source)
         if self.scaler is not None:
             scaled = self.scaler.scale(scaled)
@@ -102,19 +103,21 @@ class Updater:
             scaled.backward(inputs=inputs)
         self._n_batches += 1
         try:
-            if fills:
+            if self._n_batches == self.accumulate:
                 self._move(loss, source)
             elif self.guard is not None:
-                self.guard.check(loss, [] if self.scaler is not None else self._gradients(), None, source)
+                are_whole = self.scaler is None and self._sharding is None
+                self.guard.check(loss, self._gradients() if are_whole else [], None, source)
         except NonFiniteError:  # who catches it begins with the next batch
             self.drop_window()
             raise
 
-    def fills_window(self) -> bool:
-        """Whether the next batch makes an update."""
-        if self._n_batches + 1 == self.accumulate:
-            return True
-        return self.strategy is not None and self.strategy.ends_epoch
+    def ends_window(self) -> bool:
+        """Whether the next batch is the last one of its window, as far as that is known."""
+        self._is_reduced = self._n_batches + 1 == self.accumulate or (
+            self.strategy is not None and self.strategy.ends_epoch
+        )
+        return self._is_reduced
 
     @property
     def between_updates(self) -> bool:
@@ -130,7 +133,7 @@ class Updater:
         if self.guard is not None:
             self.guard.flush()
         if self._n_batches > 0:
-            if self.strategy is not None:
+            if self.strategy is not None and not self._is_reduced:
                 self.strategy.average(self.parameters())
             self._move()
 
@@ -150,18 +153,18 @@ class Updater:
 
     def _move(self, loss: Any = None, source: Source | None = None) -> None:
         """Update the weights from the window's gradients, checked with its last loss, and begin a new window."""
-        if self.strategy is not None and self.strategy.shards is not None:
-            self.strategy.shards.collect_gradients()
+        if self._sharding is not None:
+            self._sharding.shards.collect_gradients()
             if self.scaler is not None:
-                self.strategy.spread_overflow(self.parameters())
+                self._sharding.spread_overflow(self.parameters())
         if self.scaler is not None:
             if self.guard is not None and source is not None:  # overflowing gradients are the scaler's matter
                 self.guard.check(loss, [], None, source)
             self.scaler.unscale_(self.optimizer)
         gradients: list[Any] = []
         norm = None
-        if self.strategy is not None and self.strategy.shards is not None:
-            norm = self._norm_of_shards()
+        if self._sharding is not None:
+            norm = self._norm_of_shards(is_checked=source is not None)
         if self.guard is not None or self.max_grad_norm is not None or self.accumulate > 1:
             gradients = self._gradients()
         if gradients and self.accumulate > 1 and self._n_samples != self._first_size:
@@ -181,14 +184,20 @@ class Updater:
         if self.average is not None:
             self.average.update()
 
-    def _norm_of_shards(self) -> Any:
-        """The norm of a window's gradients, of which each process has a part; None where nobody asks."""
+    def _norm_of_shards(self, *, is_checked: bool) -> Any:
+        """The norm of a window's gradients, of which each process has a part; None where nobody asks.
+
+        Where the guard has no batch to blame, at the end of an epoch, it is looked at here.
+        """
         if self.guard is None and self.max_grad_norm is None:
             return None
-        norm = self.strategy.norm(self.parameters())  # type: ignore[union-attr]
+        norm = self._sharding.norm(self.parameters())  # type: ignore[union-attr]
         if self.accumulate > 1:
             norm = norm * (self._first_size / self._n_samples)
-        return norm.item() if norm.is_cpu else norm
+        number = norm.item() if norm.is_cpu or not is_checked else norm
+        if self.guard is not None and not is_checked and self.scaler is None and not math.isfinite(number):
+            raise NonFiniteError("a gradient of the epoch's last update is not finite")
+        return number
 
     def _scaled_step(self) -> bool:
         """Make the update unless a gradient has overflowed; adapt the loss scale, and return whether it was made."""
@@ -211,8 +220,8 @@ class Updater:
             "first_size": self._first_size,
             "gradients": [to_arrays(parameter.grad) for parameter in self.parameters()],
         }
-        if self.strategy is not None and self.strategy.shards is not None:
-            optimizer = self.strategy.optimizer_state(self.optimizer)
+        if self._sharding is not None:
+            optimizer = self._sharding.optimizer_state(self.optimizer)
         else:
             optimizer = to_arrays(self.optimizer.state_dict(), sort=True)
         return {
@@ -225,8 +234,8 @@ class Updater:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over a state that `state_dict` returned."""
         own = state["optimizer"]
-        if self.strategy is not None and self.strategy.shards is not None:
-            own = self.strategy.own_optimizer_state(own, self.optimizer)
+        if self._sharding is not None:
+            own = self._sharding.own_optimizer_state(own, self.optimizer)
         saved = to_tensors(own, self.optimizer.state_dict())
         if isinstance(saved["state"], dict):  # as torch.optim has it: by the number of the parameter
             saved["state"] = {int(number): item for number, item in saved["state"].items()}
