@@ -33,6 +33,9 @@ def project_table(folder: Path) -> dict[str, Any]:
 PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
 PACKAGES = {path.parent.name: path.parent for path in sorted(ROOT.glob("packages/*/pyproject.toml"))}
 MODELS = {project_table(path.parent)["name"]: path.parent for path in sorted(ROOT.glob("models/*/pyproject.toml"))}
+STRESSED = [
+    name for name, folder in MODELS.items() if any("mark.stress" in f.read_text() for f in folder.glob("tests/*.py"))
+]
 
 SCHEMAS = [
     ("vendor.github-workflows", "workflows/*.yml"),
@@ -97,7 +100,7 @@ def test_packages(session: nox.Session, package: str) -> None:
     is_light = "torch" in project_table(PACKAGES[package]).get("optional-dependencies", {}) and not is_first
     sync_member(session, package, "--all-extras", *(["--no-extra", "torch"] if is_light else []))
     folder = PACKAGES[package]
-    which = session.posargs or ([] if is_first else ["-m", "not slow"])
+    which = session.posargs or ["-m", "not stress" if is_first else "not slow and not stress"]
     session.run("pytest", "--numprocesses=2", str(folder / "tests"), "--doctest-modules", str(folder / "src"), *which)
 
 
@@ -110,11 +113,20 @@ def test_models(session: nox.Session, model: str) -> None:
     outputs = temporary / "outputs"
     shutil.rmtree(outputs, ignore_errors=True)
     session.run_install("uv", "build", "--quiet", "--wheel", "--no-sources", "--package", model, "--out-dir", temporary)
-    session.run("pytest", "--numprocesses=2", str(MODELS[model] / "tests"), *session.posargs)
+    which = session.posargs or ["-m", "not stress"]
+    session.run("pytest", "--numprocesses=2", str(MODELS[model] / "tests"), *which)
     experiment = ["--experiment", "debug", "--output-dir", str(outputs)]
     session.run("train", "--no-wandb", "--visualize", *experiment)
     [checkpoint] = outputs.rglob("best.safetensors")
     session.run("evaluate", "--checkpoint", str(checkpoint), *experiment)
+
+
+@nox.session
+@nox.parametrize("model", STRESSED, ids=STRESSED)
+def stress(session: nox.Session, model: str) -> None:
+    """Kill, stop and starve a model's processes for some minutes: what they leave has to be what undisturbed ones do."""
+    sync_member(session, model)
+    session.run("pytest", str(MODELS[model] / "tests"), "-m", "stress", *session.posargs)
 
 
 @nox.session(name="test-workspace")

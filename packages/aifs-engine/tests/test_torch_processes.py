@@ -12,8 +12,9 @@ import pytest
 torch = pytest.importorskip("torch", reason="the extra torch is not installed")
 
 from aifs_engine import torch_processes as module  # noqa: E402  # only where torch is
-from aifs_engine.distributed import OtherProcessError  # noqa: E402
+from aifs_engine.distributed import Agreement, OtherProcessError  # noqa: E402
 from aifs_engine.evaluator import RunningMeans  # noqa: E402
+from aifs_engine.interrupts import PendingInterrupt  # noqa: E402
 from aifs_utils.exceptions import DataError, TrainingError  # noqa: E402
 
 HERE = Path(__file__)
@@ -25,7 +26,7 @@ def talking():
     connected = runpy.run_path(str(HERE.with_name("torch_trainings.py")))["connected"]
     with connected() as processes:
         assert module.processes_of(None) is processes  # whoever asks again
-        checks = (exchanged, from_first, agreed_later, tensors, pieces, drawn, means)
+        checks = (exchanged, from_first, agreed_later, agreed_anew, tensors, pieces, drawn, means)
         return {check.__name__: check(processes) for check in checks}
 
 
@@ -58,6 +59,21 @@ def agreed_later(processes):
     last = processes.rank == processes.size - 1
     wishes = [(0, 0), (15 * last, 0), (0, 1 - last), (0, 0), (0, 0)]
     return [processes.agree_later(*each) for each in wishes]
+
+
+def agreed_anew(processes):
+    """What a second training hears of the signal that ended the one before it."""
+    heard = []
+    for signal_number in (15, 0):
+        asked = PendingInterrupt()
+        asked.signal_number = signal_number * (processes.rank == 1)
+        agreement = Agreement(processes, asked)
+        agreement.SECONDS = 0.0
+        trainer = SimpleNamespace(learner=object(), at_epoch_end=False)
+        for _ in range(2):
+            agreement.after_step(trainer, [])
+        heard.append(agreement.signal_number)
+    return heard
 
 
 def tensors(processes):
@@ -135,6 +151,12 @@ def test_a_wish_of_one_is_known_to_all_at_the_next_exchange(three):
     """The largest of each, and at the first exchange nothing."""
     for found in three:
         assert found["agreed_later"] == [[0, 0], [0, 0], [15, 0], [0, 1], [0, 0]]
+
+
+def test_a_training_hears_nothing_of_the_signal_that_ended_the_one_before(three):
+    """Where a program goes on in the same processes."""
+    for found in three:
+        assert found["agreed_anew"] == [15, 0]
 
 
 def test_tensors_are_added_up_or_become_those_of_the_first(three):

@@ -1,7 +1,10 @@
 """Trainings by several processes, against one that has all of each batch."""
 
 import hashlib
+import os
 import runpy
+import subprocess
+import sys
 import warnings
 from functools import cache
 from pathlib import Path
@@ -13,6 +16,7 @@ torch = pytest.importorskip("torch", reason="the extra torch is not installed")
 
 from aifs_engine import Callback, Evaluator, NonFiniteError, Trainer  # noqa: E402  # only where torch is
 from aifs_engine.torch_learner import TorchLearner  # noqa: E402
+from aifs_engine.torch_processes import TorchProcesses  # noqa: E402
 from aifs_utils.exceptions import ConfigError  # noqa: E402
 
 HERE = Path(__file__)
@@ -40,6 +44,7 @@ CASES = {  # five batches of twelve, the last one of ten, unless n says otherwis
     "part by part": {"learner": program["ByParts"]},
     "part by part, a window of three": {"learner": program["ByParts"], "accumulate": 3},
     "a criterion that learns": {"criterion": program["Scaled"], "max_grad_norm": 0.05, "n": 51, "accumulate": 3},
+    "a part that the loss does not use": {"net": {"spare": True}, "accumulate": 3, "n": 51},
     "two optimizers": {"learner": program["Adversaries"]},
     "two optimizers, a window of three": {"learner": program["Adversaries"], "accumulate": 3, "n": 51},
 }  # fmt: skip
@@ -108,25 +113,19 @@ def test_two_processes_with_half_the_batch_each_train_as_one_with_the_whole(of_t
         assert learned > 0.01
 
 
-def without_weights(case):
-    """The same where each process's loss counts alike, whatever the samples of its piece."""
-    with connected() as processes, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(type(processes), "weight", 1.0)
-        return [distances(strategy, case) for strategy in STRATEGIES]
-
-
-def test_pieces_that_were_not_weighed_would_train_something_else():
-    """The proof that the test above can fail: of a last batch of three samples one process has two."""
-    for found in run_on(2, without_weights, "a last batch of three samples"):
-        assert all(state > 1e-4 for state, _, _ in found)
-
-
 @pytest.mark.parametrize("n", [3, pytest.param(4, marks=pytest.mark.slow)])
 def test_so_do_more_of_them_than_samples_in_the_last_batch(n):
     """Where some have a stand-in that does not count, and nothing of a small parameter."""
     for found in run_on(n, on_more):
         assert len(found) == len(STRATEGIES) * len(ON_MORE)
         assert max(max(state, history) for state, history, _ in found.values()) < 1e-6, found
+
+
+def without_weights():
+    """How far they end from one process where each one's loss counts alike, whatever the samples of its piece."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TorchProcesses, "weight", 1.0)
+        return [distances(strategy, "a last batch of three samples", updates=10)[0] for strategy in STRATEGIES]
 
 
 def in_half():
@@ -259,7 +258,7 @@ class Noting(Callback):
 
 def many_things():
     """All of these on processes that are started once."""
-    checks = (in_half, overflow, statistics, reductions, own_loop, refusals, alone_again, divergence)
+    checks = (without_weights, in_half, overflow, statistics, reductions, own_loop, refusals, alone_again, divergence)
     with connected():
         return {check.__name__: check() for check in checks}
 
@@ -268,6 +267,12 @@ def many_things():
 def two():
     """What each of two processes found."""
     return run_on(2, many_things)
+
+
+def test_pieces_that_were_not_weighed_would_train_something_else(two):
+    """The proof that the first test can fail: of a last batch of three samples one process has two."""
+    for found in two:
+        assert min(found["without_weights"]) > 1e-4
 
 
 def test_in_half_precision_they_end_near_one_another(two):
@@ -318,6 +323,60 @@ def test_a_batch_that_is_not_finite_in_one_process_stops_all_before_the_update(t
             assert "training diverged" in message
             assert "in epoch 1, step 4" in message
             assert (stayed, n_steps) == (True, 3)
+
+
+def divergence_of_one():
+    """A batch that is not finite in the second process, in the middle of a window: the first one waits at its end."""
+    with connected() as processes:
+        learner, points = learner_of("ddp", accumulate=3)
+        batches = list(points.batches(0))
+        if processes.rank == 1:
+            batches[1][0][-1] = torch.nan
+        Trainer(learner, epochs=1).train(batches)
+
+
+def test_within_a_window_the_process_that_diverges_says_so_and_leaves():
+    """The other one does not wait for ever."""
+    with pytest.raises(RuntimeError) as caught:
+        run_on(2, divergence_of_one, seconds=60)
+    assert "rank 1 ended with 1" in str(caught.value)
+    assert "training diverged: loss is nan in epoch 1, step 2" in str(caught.value)
+    assert "rank 0 ended with 1" in str(caught.value)
+
+
+RUN_OF_ONE = """
+import sys, threading, torch
+before = set(sys.modules)
+from aifs_engine import BestSoFar, Checkpointing, Evaluator, Trainer
+from aifs_engine.torch_learner import TorchLearner
+from aifs_engine.torch_optimizers import Adam
+model = torch.nn.Sequential(torch.nn.Linear(2, 4), torch.nn.BatchNorm1d(4), torch.nn.Linear(4, 2))
+learner = TorchLearner(
+    model, Adam(model.parameters()), torch.nn.CrossEntropyLoss(), max_grad_norm=1.0, accumulate=2, ema_decay=0.9
+)
+batches = [(torch.randn(4, 2), torch.randint(0, 2, (4,))) for _ in range(3)]
+Trainer(learner, epochs=2, callbacks=[BestSoFar(), Checkpointing("run")]).train(batches, batches)
+Evaluator(learner).predict(batches)
+assert threading.active_count() == 1, threading.enumerate()
+assert not torch.distributed.is_initialized()
+print(*sorted(name for name in set(sys.modules) - before if name.startswith(("torch", "aifs_engine"))))
+"""
+OF_SEVERAL = {"torch_strategies", "torch_processes", "torch_fsdp", "torch_sharded_state", "torch_sharded_checkpoint"}
+
+
+@pytest.mark.parametrize("launched", [{}, {"RANK": "0", "WORLD_SIZE": "1"}], ids=["by a person", "by torchrun"])
+def test_one_process_loads_and_starts_nothing_of_what_several_need(tmp_path, launched):
+    """No part of torch.distributed that torch does not load itself, no connection and no thread."""
+    environment = {name: value for name, value in os.environ.items() if name not in ("RANK", "WORLD_SIZE")}
+    command = [sys.executable, "-W", "error", "-c", RUN_OF_ONE]
+    finished = subprocess.run(
+        command, cwd=tmp_path, env={**environment, **launched}, capture_output=True, text=True, check=False
+    )
+    assert finished.stderr == ""
+    loaded = finished.stdout.split()
+    assert "aifs_engine.torch_learner" in loaded
+    assert not {name for name in loaded if name.startswith("torch.distributed")}
+    assert not set(loaded) & {f"aifs_engine.{name}" for name in (*OF_SEVERAL, "watch")}
 
 
 DATA = [(21, 4), (21, 100), (64, 6), (64, 64), (1797, 100), (1797, 256)]  # samples in batches of so many

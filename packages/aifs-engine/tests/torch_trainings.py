@@ -70,8 +70,10 @@ class Block(nn.Module):
 class Net(nn.Module):
     """Points of the plane in three classes, through blocks."""
 
-    def __init__(self, **options):
+    def __init__(self, spare=False, **options):
         super().__init__()
+        if spare:
+            self.spare, self.has_unused_parameters = nn.Linear(6, 6), True
         self.before = nn.Linear(2, 6)
         self.blocks = nn.ModuleList([Block(**options), Block(**options)])
         self.after = nn.Linear(6, 3)

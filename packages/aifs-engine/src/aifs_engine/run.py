@@ -108,6 +108,15 @@ class Run:
         return above[2] if is_checkout else None
 
     @property
+    def log_file(self) -> Path | None:
+        """The log of this process: each but the first has its own."""
+        if self.paths is None:
+            return None
+        if self.processes.is_first:
+            return self.paths.log_file
+        return self.paths.log_file.with_stem(f"{self.paths.log_file.stem}-rank{self.processes.rank}")
+
+    @property
     def output_dir(self) -> Path:
         given: Path | None = self.arguments.output_dir
         return given if given is not None else (self.project or Path.cwd()) / "outputs"
@@ -162,8 +171,7 @@ class Run:
         if rank == 0:
             setup_logging(run.log_file, console_filter=says)
         else:  # a warning of all is the first one's to say
-            own_file = run.log_file.with_name(f"{run.log_file.stem}-rank{rank}.log")
-            setup_logging(own_file, prefix=f"[rank {rank}] ", console_filter=says, hold=2.0)
+            setup_logging(self.log_file, prefix=f"[rank {rank}] ", console_filter=says, hold=2.0)
         device = setup_device(self.arguments.device, framework=framework_of(self.config))
         self.manifest |= {
             "command": command,
@@ -328,12 +336,21 @@ def guarded(action: Callable[[], int], run: Run) -> int:
         return _failed(run, "failed", f"{error.strerror or error}{where}: {remedy}", EXIT_ERROR)
     except Exception as error:  # noqa: BLE001  # the one place where a run ends, whatever happened
         if run.processes.size > 1 and _is_lost_connection(error):
-            time.sleep(3)  # torchrun, which has seen why, ends this one too: the other is to be named, not we
-            return _failed(run, "failed", "the connection to another process of the run is lost", EXIT_ERROR)
-        where = f"; the traceback is in {shown(run.paths.log_file)}" if run.paths else ""
+            return _left_alone(run)
+        where = f"; the traceback is in {shown(run.log_file)}" if run.log_file else ""
         return _failed(run, "failed", f"unexpected {type(error).__name__}: {error}{where}", EXIT_ERROR)
     finally:
         close_logging()
+
+
+def _left_alone(run: Run) -> int:
+    """End this process because another one has gone: that one is to be named, so torchrun may end this one first."""
+    try:
+        time.sleep(3)
+    except Interrupted as interrupt:
+        run.close_record("failed", error="another process of the run has ended")
+        return interrupt.exit_code
+    return _failed(run, "failed", "the connection to another process of the run is lost", EXIT_ERROR)
 
 
 def _is_lost_connection(error: Exception) -> bool:

@@ -143,6 +143,7 @@ class DDP(Strategy):
     def call(self, optimizer: Any, function: Callable[[Any], Any], argument: Any, *, reduces: bool) -> Any:
         """``function(argument)``; the backward pass averages the gradients of the optimizer, or only adds them up."""
         call = self._calls[id(optimizer)]
+        self.processes.position += 1  # before each place where one waits for the others: buffers, gradients
         with nullcontext() if reduces else call.no_sync():
             result = call(function, argument)
         self.processes.position += 1
@@ -193,6 +194,7 @@ class FSDP(Strategy):
 
     def call(self, optimizer: Any, function: Callable[[Any], Any], argument: Any, *, reduces: bool) -> Any:
         """``function(argument)``; the backward pass averages the gradients of the optimizer, or only adds them up."""
+        self.processes.position += 1
         if reduces != self._reduces:
             self._sync_gradients(self._call, reduces)
             self._reduces = reduces

@@ -11,7 +11,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import NamedTuple, Protocol
 
 logger = logging.getLogger(__name__)
@@ -227,6 +227,8 @@ class Watch(threading.Thread):
             self._has_said = True
         self._is_over.set()
         if is_first:
+            with suppress(RuntimeError):  # the store may be what is gone
+                self._beat(DONE)
             self.on_stall(message)
 
 
