@@ -124,7 +124,7 @@ def test_models(session: nox.Session, model: str) -> None:
 @nox.session
 @nox.parametrize("model", STRESSED, ids=STRESSED)
 def stress(session: nox.Session, model: str) -> None:
-    """Kill, stop and starve a model's processes for some minutes: what they leave has to be what undisturbed ones do."""
+    """Kill, stop and starve processes for some minutes: what they leave has to be what undisturbed ones do."""
     sync_member(session, model)
     session.run("pytest", str(MODELS[model] / "tests"), "-m", "stress", *session.posargs)
 

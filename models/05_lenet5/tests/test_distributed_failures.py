@@ -70,7 +70,6 @@ def test_a_process_that_is_stopped_ends_the_run_and_is_named(strategy, rank, tmp
     prefix = "error: [rank 1] " if rank == 0 else "error: "
     assert run.errors[0].startswith(f"{prefix}rank {rank} has not been heard of for 2"), run.errors
     assert len(run.errors) == 1
-    print(f"\nstopped {strategy} {rank}: said {said - stopped:.1f} s, ended {time.monotonic() - stopped:.1f} s")
 
 
 @pytest.mark.stress
@@ -81,7 +80,6 @@ def test_a_process_that_sleeps_in_a_step_ends_the_run_and_is_named(tmp_path):
         assert run.finish() == 1
     assert time.monotonic() - slept < 60
     assert run.errors[0].startswith("error: rank 1 stands still: the others have waited 2"), run.errors
-    print(f"\nsleeps: {time.monotonic() - slept:.1f} s {run.errors}")
 
 
 @pytest.mark.stress
@@ -100,7 +98,6 @@ def test_a_process_that_raises_ends_the_run_soon_with_its_message(strategy, tmp_
     assert error.endswith(log.name)
     assert "ZeroDivisionError: a step of rank 1" in log.read_text()
     assert shared.manifest(tmp_path / "outputs")["status"] == "failed"
-    print(f"\nraises {strategy}: {took:.1f} s")
 
 
 @pytest.mark.stress
@@ -131,4 +128,3 @@ def test_a_run_that_is_asked_to_stop_saves_once_and_can_be_continued(strategy, s
         assert run.finish() == 0, run.stderr
     assert re.search(rf"^continuing .* after epoch \d, step {step}$", run.stdout, re.MULTILINE)
     assert shared.left_by(tmp_path / "parts" / "outputs") == shared.left_by(tmp_path / "whole" / "outputs")
-    print(f"\n{strategy} {sent.name}: {took:.1f} s")

@@ -70,7 +70,6 @@ def test_a_machine_that_comes_later_is_taken_in(machine, undisturbed, tmp_path):
     assert [first.finish(), second.finish()] == [0, 0], (first.stderr, second.stderr)
     assert shared.manifest(tmp_path / "outputs")["processes"] == 2
     assert_trained_as(undisturbed("ddp"), tmp_path / "outputs")
-    print(f"\\nlater: {first.stderr} {first.stdout} {second.stdout}")
 
 
 @pytest.mark.stress
@@ -86,7 +85,6 @@ def test_a_machine_that_is_lost_is_done_without(machine, undisturbed, tmp_path):
     assert runs[0].finish() == 0, runs[0].stderr
     assert shared.manifest(tmp_path / "outputs")["processes"] == 1
     assert_trained_as(undisturbed("ddp"), tmp_path / "outputs")
-    print(f"\\nlost: {runs[0].stderr} {runs[0].stdout}")
 
 
 def trained_by(n, outputs):
