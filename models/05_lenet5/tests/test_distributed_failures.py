@@ -64,7 +64,6 @@ def test_a_process_that_is_stopped_ends_the_run_and_is_named(strategy, rank, tmp
         os.kill(run.newest(rank, "trains"), signal.SIGSTOP)
         stopped = time.monotonic()
         assert run.wait_for(lambda: run.errors, 30), run.stderr
-        said = time.monotonic()
         assert run.finish() == 1
     assert time.monotonic() - stopped < 60
     prefix = "error: [rank 1] " if rank == 0 else "error: "
