@@ -55,6 +55,22 @@ def kill(run, number, phase, rank, seconds):
 
 
 @pytest.mark.stress
+def test_a_process_killed_when_all_is_written_begins_no_other_run(tmp_path):
+    """The first process may have ended by then; torchrun starts all anew, and they find that nothing is left to do."""
+    options = [*DEBUG, "--output-dir", str(tmp_path / "outputs")]
+    agent = ["--standalone", "--max-restarts=3"]
+    with Torchrun(tmp_path, *options, does="linger", agent=agent) as run:
+        run.newest(1, "ends")
+        run.wait_for(lambda: shared.manifest(tmp_path / "outputs")["status"] == "finished")
+        os.kill(run.newest(1), signal.SIGKILL)
+        assert run.finish() == 0, run.stderr
+    assert len(run.pids()) == 4
+    assert len(list(tmp_path.glob("outputs/models/*"))) == 1
+    assert [row["epoch"] for row in shared.rows(tmp_path / "outputs")] == [1, 2]
+    assert shared.manifest(tmp_path / "outputs")["status"] == "finished"
+
+
+@pytest.mark.stress
 @pytest.mark.parametrize(("strategy", "rank"), [("ddp", 0), ("ddp", 1), ("fsdp", 1)])
 def test_a_process_that_is_stopped_ends_the_run_and_is_named(strategy, rank, tmp_path):
     """After SIGSTOP it says nothing more; torchrun then gives it 30 s to end, which it does not see."""
@@ -89,8 +105,7 @@ def test_a_process_that_raises_ends_the_run_soon_with_its_message(strategy, tmp_
         assert run.newest(1, "missteps")
         raised = time.monotonic()
         assert run.finish() == 1
-    took = time.monotonic() - raised
-    assert took < 15
+    assert time.monotonic() - raised < 20
     [error] = run.errors  # the other process has nothing to say: it is ended
     assert error.startswith("error: [rank 1] unexpected ZeroDivisionError: a step of rank 1; the traceback is in ")
     log = shared.newest(tmp_path, "outputs/logs/*/train-rank1.log")
@@ -111,11 +126,8 @@ def test_a_run_that_is_asked_to_stop_saves_once_and_can_be_continued(strategy, s
         assert run.finish() == 0, run.stderr
     with Torchrun(tmp_path / "parts", *options, str(tmp_path / "parts" / "outputs"), does="slow report") as run:
         pids = [run.newest(rank, "saves") for rank in range(2)]
-        asked = time.monotonic()
         (os.killpg if sent == signal.SIGINT else os.kill)(run.process.pid, sent)
         assert run.finish() == 1
-    took = time.monotonic() - asked
-    assert took < 10
     assert [(run.folder / f"code-{rank}").read_text() for rank in range(2)] == [str(code)] * 2
     assert run.errors == [f"error: interrupted by {sent.name}"]
     [step, again] = re.findall(STOPPED, run.stdout)[0]

@@ -47,6 +47,8 @@ def change():
     before(evaluator.Evaluator, "evaluate", lambda: note("evaluates"))
     before(train_run, "measure", lambda: note("ends"))
     before(callbacks.Checkpointing, "save", saves)
+    if "linger" in DOES:
+        before(train_run, "say", lambda: time.sleep(1))  # what is said last comes when all is written
 
 
 steps = 0

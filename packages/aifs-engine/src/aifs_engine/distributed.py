@@ -86,6 +86,9 @@ class Processes:
         """Whether this process is to say what the others may say too."""
         return True
 
+    def forget_wishes(self) -> None:
+        """Drop what was told in another training, such as the signal that has ended it."""
+
     def from_first(self, function: Callable[[], _T]) -> _T:
         """Call a function in the first process only, and return its result everywhere.
 
@@ -214,6 +217,7 @@ class Agreement(PendingInterrupt):
     def __init__(self, processes: Any, asked: PendingInterrupt) -> None:
         super().__init__()
         self.processes = processes
+        self.processes.forget_wishes()
         self.asked = asked
         self._save = 0
         self._learner: Any = None

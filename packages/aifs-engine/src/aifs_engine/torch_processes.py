@@ -176,6 +176,12 @@ class TorchProcesses(Processes):
         numbers: list[int] = before[0].tolist()
         return numbers
 
+    def forget_wishes(self) -> None:
+        """Drop what was told in another training, such as the signal that has ended it."""
+        told, self._wishes = self._wishes, None
+        if told is not None:
+            told[1].wait()
+
     def sum_(self, tensor: Any) -> Any:
         """Add up a tensor over the processes, in place, and return it."""
         torch.distributed.all_reduce(tensor)
@@ -205,8 +211,7 @@ class TorchProcesses(Processes):
         """Disconnect."""
         self._watch.stop()
         if in_order:
-            if self._wishes is not None:
-                self._wishes[1].wait()
+            self.forget_wishes()
             torch.distributed.barrier(group=self.messages)  # gloo may abort where one leaves that others still talk to
             torch.distributed.destroy_process_group()
 
