@@ -67,7 +67,10 @@ class _TrainRun(Run):
             return None, None
         for run in find_runs(self.output_dir, stem):
             record = _read_manifest(run)
-            if record.get("launch") == launch.run_id and record.get("status") != "finished":
+            goes_on = (
+                record.get("status") != "finished" or launch.restart > 0
+            )  # where another process failed at its end
+            if record.get("launch") == launch.run_id and goes_on:
                 checkpoint = CheckpointFolder(run.checkpoints).newest()
                 if checkpoint is None or not self._differences(checkpoint):
                     return run, checkpoint
